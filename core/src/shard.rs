@@ -18,6 +18,7 @@ use crate::stats::{Gauges, Stats, Totals};
 use crate::time::{Instant, Now};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The state machine of one shard, for use by one thread.
@@ -320,8 +321,18 @@ impl Shard {
             users: self.hub.user_views(),
             logs,
             absences,
+            keys: self.home.keys().collect(),
+            evicted: self.home.evicted(),
             shutting_down: self.hub.is_draining(),
         }
+    }
+
+    /// Returns the state of each connection that its [`ConnView`](crate::snapshot::ConnView) does not name, as text: with it
+    /// states can be told apart that have the same snapshot and not the same future. Left out are rates and the numbers of
+    /// joins. O(n) in the state.
+    #[must_use]
+    pub fn details(&self) -> Vec<(ConnId, String)> {
+        self.hub.details()
     }
 
     /// Hands the request of another hub to the home.
@@ -384,6 +395,7 @@ impl Shard {
                 .map(|publication| (publication.offset, publication.draft.data.json().into_owned()))
                 .collect(),
             ages_out: log.ages_out(self.config.policy(&log.name).history_age).time(),
+            touched: log.touched_at(),
             forgotten_at: log.forgotten_at(self.config.limits.log_memory).time(),
             idle_order: log.eviction_order(),
             members: log.members.clients().collect(),

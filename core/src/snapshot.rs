@@ -1,4 +1,5 @@
-//! The whole state of a shard as plain data, to be displayed or compared.
+//! The whole state of a shard as plain data, to be displayed or compared. What no view names of a connection is told as text by
+//! [`Shard::details`](crate::Shard::details).
 
 use crate::close::CloseCause;
 use crate::ids::{ClientId, ConnId};
@@ -20,6 +21,10 @@ pub struct Snapshot {
     pub logs: Vec<LogView>,
     /// The absences, by room and user.
     pub absences: Vec<AbsenceView>,
+    /// The idempotency keys that are remembered, oldest first.
+    pub keys: Vec<KeyView>,
+    /// The counters of evicted logs with offsets, on which the epochs of new logs depend.
+    pub evicted: Vec<(u16, u64)>,
     /// `true` after [`crate::Input::Shutdown`].
     pub shutting_down: bool,
 }
@@ -39,6 +44,8 @@ pub struct ConnView {
     pub half_written: usize,
     /// The next bytes that the transport has and cannot give back.
     pub committed: usize,
+    /// `true` when the socket has refused bytes that it was offered, and has not taken all of them since.
+    pub refused: bool,
     /// The armed deadlines with the names of their timers, earliest first.
     pub deadlines: Vec<(&'static str, Instant)>,
 }
@@ -90,6 +97,17 @@ pub struct AbsenceView {
     pub until: Instant,
 }
 
+/// An idempotency key that is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyView {
+    /// The name of the room.
+    pub room: RoomName,
+    /// The key.
+    pub key: String,
+    /// The time at which it is forgotten.
+    pub until: Instant,
+}
+
 /// The log of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LogView {
@@ -103,6 +121,8 @@ pub struct LogView {
     pub entries: Vec<(u64, String)>,
     /// The time at which the oldest of them is dropped.
     pub ages_out: Option<Instant>,
+    /// The time of the last publication, or of the loss of the last member.
+    pub touched: Instant,
     /// The time at which the log is evicted, if it has neither members nor retained publications.
     pub forgotten_at: Option<Instant>,
     /// The position in the order of eviction, less than those of logs that are evicted later; `None` while there are

@@ -9,7 +9,7 @@
 //!    a run, and every subsequence of a list is a list.
 //! 3. The [`World`](world::World) turns an action into inputs of a [`Subject`](subjects::subject::Subject): the machine
 //!    itself, the server's own driver around it, or one that is wrong on purpose.
-//! 4. The [reference model](mod@reference) is told of the input as a [`Stimulus`](reference::stimulus::Stimulus), foresees what must come
+//! 4. The [reference model](mod@reference) is told of the input as a [`Stimulus`](world::stimulus::Stimulus), foresees what must come
 //!    of it, and compares that with effects, state, figures and the next deadline.
 //! 5. Clients read what their [sockets](world::socket) took with a [parser of their own](world::frames); the reference model
 //!    says which frame was due. tungstenite reads every stream of a random run [once more](world::transcript).

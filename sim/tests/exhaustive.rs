@@ -49,9 +49,9 @@ fn three_plain_clients_one_room_queue_two() {
 fn two_json_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(ScopeProtocol::Json, 2, 2, 1, 1),
-        "39127 states, 363283 transitions, depth 22: accept=1302 upgrade=312 connect=312 \
-         join=4724 leave=6128 close=22508 lose=45042 write=75598 api-publish=17418 advance=34912 \
-         stale=138814 shutdown=16213",
+        "43602 states, 399757 transitions, depth 22: accept=1368 upgrade=321 connect=321 \
+         join=4856 leave=6284 close=24302 lose=50144 write=83066 api-publish=19572 advance=38653 \
+         stale=153712 shutdown=17158",
     );
 }
 
@@ -59,9 +59,9 @@ fn two_json_clients_two_rooms_queue_one() {
 fn two_json_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(ScopeProtocol::Json, 2, 1, 2, 3),
-        "58639 states, 582501 transitions, depth 24: accept=1862 upgrade=413 connect=413 \
-         join=2478 leave=2862 close=38859 lose=75685 write=133466 api-publish=31246 advance=54901 \
-         stale=218362 shutdown=21954",
+        "67980 states, 675709 transitions, depth 24: accept=2006 upgrade=433 connect=433 \
+         join=2598 leave=2987 close=43880 lose=88141 write=155089 api-publish=37209 advance=64052 \
+         stale=254822 shutdown=24059",
     );
 }
 
@@ -79,9 +79,9 @@ fn every_end_of_a_plain_client() {
 fn every_end_of_a_json_client() {
     is_pinned(
         &Scope::ends(ScopeProtocol::Json, 1, 2),
-        "1902 states, 20597 transitions, depth 13: accept=8 upgrade=4 connect=4 join=28 leave=26 \
-         publish=8 close=1012 violate=506 lose=3276 break=923 write=5956 api-publish=632 \
-         api-disconnect-client=1850 advance=1824 stale=3700 shutdown=840",
+        "2250 states, 24269 transitions, depth 13: accept=8 upgrade=4 connect=4 join=28 leave=26 \
+         publish=8 close=1108 violate=554 lose=3864 break=1097 write=7012 api-publish=806 \
+         api-disconnect-client=2198 advance=2172 stale=4396 shutdown=984",
     );
 }
 
@@ -99,9 +99,9 @@ fn users_in_plain() {
 fn users_in_json() {
     is_pinned(
         &Scope::users(ScopeProtocol::Json, 2, 2),
-        "30110 states, 240600 transitions, depth 21: accept=666 upgrade=333 connect=1665 \
-         decide=37296 close=21986 lose=40430 write=72790 api-publish-user=9382 \
-         api-disconnect-user=28063 advance=27989",
+        "35136 states, 278742 transitions, depth 21: accept=722 upgrade=361 connect=1805 \
+         decide=41876 close=25236 lose=47372 write=84239 api-publish-user=11391 \
+         api-disconnect-user=32907 advance=32833",
     );
 }
 
@@ -123,22 +123,18 @@ fn pings_in_json() {
     );
 }
 
-const RECOVERY: [Goal; 5] = [
-    Goal::Recovered,
-    Goal::RecoveredNothing,
-    Goal::UnrecoveredEpoch,
-    Goal::UnrecoveredBeyond,
-    Goal::UnrecoveredTrimmed,
-];
+/// What is answered the same leads to the same state, so that not every reason for a refusal is seen.
+const RECOVERY: [Goal; 4] =
+    [Goal::Recovered, Goal::RecoveredNothing, Goal::UnrecoveredBeyond, Goal::UnrecoveredTrimmed];
 
 #[test]
 fn a_json_client_and_a_log_of_one() {
     is_pinned_with(
         &Scope::home(ScopeProtocol::Json, 1, 1, 2),
         &[&RECOVERY[..], &[Goal::HistoryRemoved, Goal::PublishedOnce, Goal::Aged]].concat(),
-        "1096 states, 7055 transitions, depth 13: accept=41 upgrade=23 connect=23 recover=1431 \
-         history=18 leave=18 lose=1032 write=945 api-publish=370 api-publish-once=370 \
-         api-history=1096 api-history-remove=1096 advance=592",
+        "1118 states, 6955 transitions, depth 12: accept=42 upgrade=21 connect=21 recover=1323 \
+         history=21 leave=21 lose=1055 write=971 api-publish=325 api-publish-once=325 \
+         api-history=1118 api-history-remove=1118 advance=594",
     );
 }
 
@@ -147,8 +143,9 @@ fn a_plain_client_and_a_log_of_one() {
     is_pinned_with(
         &Scope::home(ScopeProtocol::Plain, 1, 1, 3),
         &[Goal::Gap, Goal::Recovered, Goal::HistoryRemoved],
-        "536 states, 3050 transitions, depth 8: accept=231 upgrade=216 lose=457 write=208 \
-         api-publish=245 api-publish-once=245 api-history=534 api-history-remove=534 advance=380",
+        "1320 states, 6798 transitions, depth 9: accept=294 upgrade=257 lose=1220 write=708 \
+         api-publish=462 api-publish-once=462 api-history=1318 api-history-remove=1318 \
+         advance=759",
     );
 }
 

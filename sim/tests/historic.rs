@@ -87,11 +87,12 @@ fn fixed_defects_are_not_found_after_the_fix() {
 /// harness's.
 #[test]
 fn without_faults_the_historic_subjects_match_the_reference_model() {
+    // They write to one after the other: what is for the second of two comes after a flush of the first.
     let setup = "setup conns=3 rooms=2 users=2 history_messages=0 log_memory=0";
     let day = "enter 0 1; enter 1 1; api-publish 0 small; write 0 all; write 1 all; api-publish-user 1 small; \
                write 1 half; write 1 all; api-send 0 small; write 0 all; enter 2 2; api-publish-all small; \
                write 0 all; write 1 all; write 2 all; close 1 1000; write 1 all; api-publish 0 small; flush; \
-               lose 2 reset; enter 2 1; api-publish 1 small; api-publish-user 0 small; flush; \
+               lose 2 reset; enter 2 1; api-publish 1 small; api-publish-user 0 small; flush; flush; \
                violate 0 utf8; flush; lose 0 eof; close 2 empty; flush; enter 0 1; stale 0 message";
     for run in [replay::<V0>(setup, day), replay::<V1>(setup, day)] {
         assert_eq!(run.failure, None);

@@ -16,61 +16,45 @@ const STEPS: usize = 300;
 
 /// Goals that fewer than one run in thirty reaches: too rare for a batch of this size. The long batch of `.ci/run` must
 /// reach them too.
-const RARE: [Goal; 49] = [
-    Goal::CapabilityLost,
+const RARE: [Goal; 33] = [
+    Goal::AbsenceRefused,
     Goal::BatchedMuch,
     Goal::BroadcastMuch,
     Goal::CommandRate,
-    Goal::ConnectTooLarge,
     Goal::EndedHalfWritten,
     Goal::FilterOfTooMany,
-    Goal::FilterTooLong,
     Goal::JoinRate,
     Goal::ListedInParts,
     Goal::ListedOn,
     Goal::ListedSome,
-    Goal::LogEvicted,
     Goal::LogsFull,
-    Goal::MeantOne,
     Goal::Overloaded,
-    Goal::PassedOver,
     Goal::PeerClosedHalfWritten,
     Goal::PositionTold,
     Goal::PresenceTooLarge,
     Goal::PublishRate,
-    Goal::PutInOne,
     Goal::RecoveredByToken,
-    Goal::RecoveredInSeveral,
     Goal::RecoveredInThree,
     Goal::RecoveredWatching,
-    Goal::ReturnedOrNot,
     Goal::RoomExpired,
-    Goal::RoomOpenedByToken,
     Goal::RoomRefreshed,
     Goal::ShutDownWithPeersInEveryPhase,
-    Goal::SlowAmongOthers,
-    Goal::Spared,
-    Goal::StayedForOthers,
     Goal::TextTooLarge,
     Goal::TokenExpired,
     Goal::TokenInHeader,
     Goal::TokenTooCapable,
     Goal::TokenTooLong,
     Goal::TokenTooWordy,
-    Goal::TokenTookAway,
     Goal::TooManyRefusals,
-    Goal::TookOutOne,
     Goal::Unfinished,
-    Goal::UnreadableToken,
     Goal::Unrecoverable,
-    Goal::UnrecoveredTooLarge,
     Goal::UserRefused,
     Goal::WriteLapsed,
 ];
 
 #[test]
 fn two_hundred_seeds_are_clean_and_reach_what_they_must() {
-    let mut coverage = Coverage::default();
+    let (mut coverage, mut foreseen) = (Coverage::default(), 0);
     for seed in 0..SEEDS {
         let options = Options::draw(seed, STEPS);
         let actions = options.actions();
@@ -81,7 +65,9 @@ fn two_hundred_seeds_are_clean_and_reach_what_they_must() {
             panic!("{options}\n\n{}", report::failure::<Shard>(&failure, &trace, &repeat));
         }
         coverage.add(run.goals);
+        foreseen += u64::from(run.is_foreseen);
     }
+    assert!(foreseen * 2 >= SEEDS, "the reference model foresaw {foreseen} of {SEEDS} runs to their end");
     let is_due = |goal: &Goal| !RARE.contains(goal) && !OF_SHARDS.contains(goal);
     let missed: Vec<Goal> = coverage.missed().into_iter().filter(is_due).collect();
     assert!(missed.is_empty(), "no run reached {missed:?}\n{coverage}");
@@ -103,6 +89,7 @@ fn a_batch_finds_what_one_run_of_a_thousand_shows() {
     };
     let mut clean = 0;
     let found = batch.run::<Canary>(|done| clean = done.seeds).expect_err("the canary lives");
-    assert_eq!(found.failure.guarantee, Guarantee::G7, "{found}");
+    // That it ends no connection shows in the figures, too.
+    assert!([Guarantee::G7, Guarantee::G8].contains(&found.failure.guarantee), "{found}");
     assert!(clean >= 20, "it is ill too often: {clean} runs before the first");
 }

@@ -3,6 +3,7 @@
 
 use crate::map::{Keys, Map};
 use crate::names::RoomName;
+use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
 /// The function that gives each room the epoch of its log.
@@ -32,6 +33,13 @@ impl Epochs {
         scatter(hash.wrapping_add(forgotten.wrapping_mul(STEP)))
     }
 
+    /// Returns the counters, by key.
+    pub fn counters(&self) -> Vec<(u16, u64)> {
+        let mut counters: Vec<(u16, u64)> = self.forgotten.iter().map(|(key, count)| (*key, *count)).collect();
+        counters.sort_unstable();
+        counters
+    }
+
     /// Counts an evicted log of this room. No later log has its epoch, because [`scatter`] is one-to-one.
     pub fn forget(&mut self, room: &RoomName) {
         *self.forgotten.entry(counter_key(self.keys.hash_one(room))).or_default() += 1;
@@ -53,7 +61,6 @@ fn scatter(mut mixed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     /// The first numbers of SplitMix64 from the seed 1234567, as its reference implementation gives them.
     #[test]

@@ -5,6 +5,7 @@ use crate::limits::Limits;
 use crate::map::{Keys, Map};
 use crate::names::RoomName;
 use crate::publication::LogPosition;
+use crate::snapshot::KeyView;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -55,6 +56,16 @@ impl Idempotency {
     /// Returns the time at which the oldest key is forgotten.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.order.front().map(|(at, _)| *at)
+    }
+
+    /// Returns the keys, oldest first.
+    pub fn views(&self) -> impl Iterator<Item = KeyView> {
+        let view = |(until, (room, key)): &(Instant, (RoomName, String))| KeyView {
+            room: room.clone(),
+            key: key.clone(),
+            until: *until,
+        };
+        self.order.iter().map(view)
     }
 
     /// Asserts that the keys are in order and bounded. O(n) in the keys.

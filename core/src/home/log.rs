@@ -214,6 +214,11 @@ impl Log {
         Deadline::from_option(self.retained.front().map(|oldest| oldest.at.after(age)))
     }
 
+    /// Returns the time of the last publication, or of the loss of the last member.
+    pub fn touched_at(&self) -> Instant {
+        self.touched.0
+    }
+
     /// Returns the time at which the log is evicted; none while it has a member or retains a publication.
     pub fn forgotten_at(&self, memory: Duration) -> Deadline {
         match (self.members.is_empty() && self.retained.is_empty(), self.is_numbered()) {

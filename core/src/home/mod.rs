@@ -26,6 +26,7 @@ use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
 use crate::node::{Node, ShardId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
+use crate::snapshot::KeyView;
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
 use absences::Absences;
@@ -262,6 +263,16 @@ impl Home {
     /// Returns the absences.
     pub fn absences(&self) -> &Absences {
         &self.absences
+    }
+
+    /// Returns the idempotency keys that are remembered, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = KeyView> {
+        self.idempotency.views()
+    }
+
+    /// Returns the counters of evicted logs, on which the epochs of new ones depend.
+    pub fn evicted(&self) -> Vec<(u16, u64)> {
+        self.epochs.counters()
     }
 
     /// Returns the number of members of a room.

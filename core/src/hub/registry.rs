@@ -221,6 +221,13 @@ impl Registry {
             .map(|membership| (self.room(membership), matches!(membership.state, MembershipState::Member(_))))
     }
 
+    /// The rooms of a connection, with why it is in each, and whether it is told of presence events there.
+    pub fn membership_reasons(&self, slot: Slot) -> impl Iterator<Item = (&RoomName, Reasons, bool)> {
+        self.memberships_of(slot)
+            .iter()
+            .map(|membership| (self.room(membership), membership.wanted, membership.watches))
+    }
+
     /// The members of a room, in the order in which they are served.
     pub fn members(&self, room: &str) -> impl Iterator<Item = Slot> {
         self.rooms.of(room).iter().map(|entry| entry.slot)

@@ -3,17 +3,47 @@
 use super::Hub;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
-use crate::connection::{Conn, Phase, Stage};
+use crate::connection::pending::PendingJoin;
+use crate::connection::{Conn, Open, Phase, Stage};
 use crate::ids::ConnId;
 use crate::names::{RoomName, UserId};
 use crate::snapshot::{ConnView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Hub {
     /// The occupied slots, in order.
     pub fn conn_views(&self) -> Vec<ConnView> {
         self.conns.iter().map(|(_, conn)| self.conn_view(conn)).collect()
+    }
+
+    /// What the views of the connections do not name, by slot.
+    pub fn details(&self) -> Vec<(ConnId, String)> {
+        self.conns.iter().map(|(_, conn)| (conn.id, self.details_of(conn))).collect()
+    }
+
+    fn details_of(&self, conn: &Conn) -> String {
+        let Conn { protocol, .. } = conn;
+        match &conn.phase {
+            Phase::Open(open) => {
+                let Open { stage, info, pending_auth, inbound, asked, capabilities, is_unchecked, granted, .. } = open;
+                let grants: Vec<_> = open.grants.iter().map(|grant| (&grant.room, grant.rights)).collect();
+                let join = |join: &PendingJoin| {
+                    format!("{:?} {:?} {:?} {}", join.room, join.reason, join.replay, join.asked.is_some())
+                };
+                let joins: Vec<String> = open.joins.iter().map(join).collect();
+                let reasons: Vec<_> = self.registry.membership_reasons(conn.id.slot).collect();
+                let own = (&info.info, granted, grants, capabilities, is_unchecked);
+                format!(
+                    "{protocol:?} {stage:?} {pending_auth:?} {inbound:?} {} {own:?} {joins:?} {reasons:?}",
+                    asked.count
+                )
+            }
+            Phase::Closing(closing) => format!("{:?}", closing.peer),
+            phase => format!("{protocol:?} {phase:?}"),
+        }
     }
 
     /// The rooms, by name.
@@ -68,6 +98,7 @@ impl Hub {
             outbox: waiting.map_or_else(Vec::new, |queue| queue.slices().map(<[u8]>::to_vec).collect()),
             half_written: waiting.map_or(0, Queue::half_written),
             committed: waiting.map_or(0, Queue::committed_bytes),
+            refused: waiting.is_some_and(Queue::has_refused),
             deadlines,
         }
     }

@@ -31,12 +31,14 @@ mod replies;
 mod retained;
 pub mod sent_command;
 mod shown;
+mod sights;
 mod streams;
 pub mod want;
 use crate::checkers::checker::Checker;
 use crate::checkers::names::NAMES;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::want::RecoveryRequest;
+use crate::goals::Goals;
 use crate::guarantees::{Failure, Guarantees};
 use crate::subjects::subject::TurnReport;
 use crate::world::setup::{CheckedBy, Setup};
@@ -53,6 +55,7 @@ use parlor_core::{CallId, ConnId, Effect, Input, Now};
 use recovery::Recovery;
 use replies::Replies;
 use serde_json::Value;
+use sights::Sights;
 use std::collections::BTreeMap;
 use streams::Streams;
 
@@ -69,6 +72,7 @@ pub struct Checkers {
     /// Calls that are not answered, each with the shard that has it.
     calls: BTreeMap<u64, (usize, Command)>,
     dialogue: Dialogue,
+    sights: Sights,
     streams: Streams,
     recovery: Recovery,
     closes: Closes,
@@ -94,6 +98,7 @@ impl Checkers {
             has_shards: setup.shards > 1,
             calls: BTreeMap::new(),
             dialogue: Dialogue::default(),
+            sights: Sights::default(),
             streams: Streams::new(setup),
             recovery: Recovery::new(&config.limits, setup.shards > 1),
             closes: Closes::new(&config, setup.slow_links == 1, by_driver),
@@ -111,6 +116,12 @@ impl Checkers {
     #[must_use]
     pub fn noticed(&self) -> &[&'static str] {
         &self.noticed
+    }
+
+    /// The goals that clients and backends have seen reached.
+    #[must_use]
+    pub fn goals(&self) -> Goals {
+        self.sights.goals
     }
 
     /// Recoveries that the client of this input may get: those that it asks for now, and those that it waits for.
@@ -219,6 +230,7 @@ impl Checkers {
             overlooked,
             noticed,
             dialogue,
+            sights,
             streams,
             recovery,
             closes,
@@ -232,6 +244,7 @@ impl Checkers {
             ..
         } = self;
         let mut tell = |what: Observed<'_>| {
+            sights.saw(&Observation { now, what });
             let all: [&mut dyn Checker; NAMES.len()] =
                 [streams, recovery, closes, access, answers, bounds, events, absences, replies, liveness];
             for checker in all {

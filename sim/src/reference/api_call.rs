@@ -1,8 +1,8 @@
 //! A call of a backend: its method and body, and what must come of it.
 
-use super::answer::{ExpectedAnswer, result};
+use super::answer::ExpectedAnswer;
+use super::expect::ANYTHING;
 use super::model::ReferenceModel;
-use super::selection::ConnectionSelection;
 use crate::guarantees::Guarantee;
 use serde_json::Value;
 use std::fmt;
@@ -22,8 +22,7 @@ pub struct ApiCall<'a> {
 }
 
 impl<'a> ApiCall<'a> {
-    /// A call that does in the model what `expectation` does, and is answered with what that returns. It is carried out again
-    /// for each alternative of a turn.
+    /// A call that does in the model what `expectation` does, and is answered with what that returns.
     pub fn new(
         method: &str,
         body: impl fmt::Display,
@@ -33,31 +32,23 @@ impl<'a> ApiCall<'a> {
         Self { method: method.into(), body: body.to_string(), guarantee, expectation: Box::new(expectation) }
     }
 
-    /// A call that changes nothing and gets this result.
-    pub fn asking(
-        method: &str,
-        body: impl fmt::Display,
-        guarantee: Guarantee,
-        answer: impl Fn(&mut ReferenceModel) -> Value + 'a,
-    ) -> Self {
-        Self::new(method, body, guarantee, move |model| result(answer(model)))
+    /// A call that is left to the checkers.
+    pub fn unforeseen(method: &str, body: impl fmt::Display) -> Self {
+        Self::new(method, body, Guarantee::P1, |model| {
+            model.give_up();
+            Value::Null
+        })
     }
 
-    /// The same with another body, which means these connections alone.
+    /// A call that only reads: what it is answered is left to the checkers.
+    pub fn reading(method: &str, body: impl fmt::Display) -> Self {
+        Self::new(method, body, Guarantee::P1, |_| ANYTHING.into())
+    }
+
+    /// The same with another body.
     #[must_use]
-    pub fn of(self, meant: ConnectionSelection, body: &Value) -> Self {
-        let expectation = move |model: &mut ReferenceModel| {
-            model.meant = meant;
-            let answer = (self.expectation)(model);
-            model.meant = ConnectionSelection::All;
-            answer
-        };
-        Self {
-            method: self.method,
-            body: body.to_string(),
-            guarantee: self.guarantee,
-            expectation: Box::new(expectation),
-        }
+    pub fn with_body(self, body: &Value) -> Self {
+        Self { body: body.to_string(), ..self }
     }
 
     pub(super) fn carry_out(&self, model: &mut ReferenceModel) -> ExpectedAnswer {

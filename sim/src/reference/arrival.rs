@@ -1,7 +1,6 @@
 //! Arrivals: the request that a connection comes with, and the result of checking its token.
 
 use crate::world::history_request::RecoverFrom;
-use crate::world::rules::Right;
 
 /// How a connection came in.
 #[derive(Clone, Debug)]
@@ -26,60 +25,27 @@ pub struct Arrival {
     pub address: u8,
 }
 
-/// Rights in some rooms.
-#[derive(Clone, Debug)]
-pub struct TokenCapability {
-    /// The beginning of the names of the rooms, or a whole name.
-    pub name: String,
-    /// Whether it is the beginning.
-    pub is_prefix: bool,
-    /// The rights.
-    pub rights: Vec<Right>,
-}
-
-impl TokenCapability {
-    /// The bytes of the name or pattern that a token has for it.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.name.len() + usize::from(self.is_prefix)
-    }
-
-    /// Whether it grants a right in a room. No pattern is for a personal room.
-    #[must_use]
-    pub fn grants(&self, right: Right, room: &str) -> bool {
-        let is_for =
-            if self.is_prefix { room.starts_with(&self.name) && !room.starts_with('#') } else { room == self.name };
-        is_for && self.rights.contains(&right)
+impl Arrival {
+    /// Whether the model foresees how such a connection begins.
+    pub(super) fn is_foreseen(&self) -> bool {
+        let wants_nothing = self.want == RecoverFrom::Nothing && self.since.is_empty() && !self.positions;
+        wants_nothing && !(self.json && self.token.is_some())
     }
 }
 
-/// Result of checking a token.
+/// Result of checking a token, as far as it is foreseen.
 #[derive(Clone, Debug, Default)]
 pub struct TokenOutcome {
+    /// It says something of which the model knows nothing.
+    pub unforeseen: bool,
     /// It says nothing: its signature is wrong.
     pub forged: bool,
-    /// When it begins, in seconds since 1970.
-    pub nbf: Option<u64>,
+    /// It has ended, by more than clocks may differ.
+    pub expired: bool,
     /// The user; `None` for an anonymous token.
     pub user: Option<usize>,
-    /// When it ends, in seconds since 1970.
-    pub exp: Option<u64>,
     /// Information about its user, as JSON.
     pub info: Option<String>,
     /// The rooms it puts the connection in.
     pub channels: Vec<usize>,
-    /// It names more rooms than a connection may be in.
-    pub crowded: bool,
-    /// It says more of its user than it may.
-    pub wordy: bool,
-    /// It names a room by a name that is too long.
-    pub long: bool,
-    /// The rights that it grants in rooms, where it is a connection's.
-    pub caps: Vec<TokenCapability>,
-    /// The rights that it grants in its room, where it is a room's.
-    pub allow: Vec<Right>,
-    /// The room it is for.
-    pub channel: Option<usize>,
-    /// Its information about the user is nested deeper than is allowed.
-    pub unreadable: bool,
 }

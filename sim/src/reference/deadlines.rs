@@ -2,9 +2,7 @@
 
 use super::connection::{ClientSide, ExpectedEnd, ExpectedPhase, ExpectedTimer};
 use super::expect::ExpectedFrame;
-use super::model::ReferenceModel;
-use super::time::nanos;
-use crate::goals::Goal;
+use super::model::{ReferenceModel, nanos};
 use parlor_core::CloseCause;
 
 impl ReferenceModel {
@@ -15,9 +13,7 @@ impl ReferenceModel {
         timers
             .chain(self.logs.iter().flatten().filter_map(|log| self.ages_out(log)))
             .chain((0..self.logs.len()).filter_map(|room| self.forgotten_at(room)))
-            .chain(self.absences.iter().map(|absence| absence.until))
             .chain(self.keys.next())
-            .chain(self.next_forgotten())
             .min()
     }
 
@@ -31,13 +27,7 @@ impl ReferenceModel {
             }
         }
         self.age_logs();
-        self.forget_addresses();
-        if self.keys.forget(self.clock) {
-            self.goals.reach(Goal::KeyForgotten);
-        }
-        // They go one after the other, when all else is done.
-        self.settle();
-        self.end_absences();
+        self.keys.forget(self.clock);
     }
 
     pub(super) fn due(&mut self, client: usize, timer: ExpectedTimer, at: u64) {
@@ -49,26 +39,21 @@ impl ReferenceModel {
         }
         let conn = self.conn(client).expect("its timer is armed");
         conn.disarm(timer);
-        timer.limit().into_iter().for_each(|limit| self.hit(limit));
         let conn = self.conn(client).expect("its timer was armed");
         match timer {
             ExpectedTimer::Handshake => {
-                self.goals.reach(Goal::HandshakeLapsed);
                 self.end(client, ExpectedEnd::aborted(CloseCause::HandshakeTimeout));
             }
             ExpectedTimer::Authenticate => self.close(client, CloseCause::Stale),
             ExpectedTimer::Pong => self.close(client, CloseCause::NoPong),
             ExpectedTimer::Message => self.close(client, CloseCause::Unfinished),
             ExpectedTimer::Write => self.close(client, CloseCause::WriteTimeout),
-            ExpectedTimer::Expiry => self.close(client, CloseCause::Expired),
-            ExpectedTimer::RoomExpiry => self.memberships_due(client),
             ExpectedTimer::Close => {
                 let ExpectedPhase::Closing { cause, code, client: side } = conn.phase else {
                     unreachable!("only then is it armed")
                 };
                 // Both have said their last word; only the end of the client's stream was still to come.
                 let clean = side == ClientSide::Closed && conn.is_idle();
-                self.goals.reach(Goal::CloseLapsed);
                 self.end(client, ExpectedEnd { cause, code, clean });
             }
             ExpectedTimer::Ping => {
@@ -90,7 +75,7 @@ impl ReferenceModel {
         let conn = self.conn(client).expect("its timer was armed");
         conn.arm(ExpectedTimer::Pong, deadline);
         let frame = !conn.entry.json || conn.entry.frame_pings;
-        self.tell(client, if frame { ExpectedFrame::ping() } else { ExpectedFrame::json(serde_json::json!({}), 3) });
+        self.tell(client, if frame { ExpectedFrame::Ping } else { ExpectedFrame::json(serde_json::json!({})) });
     }
 
     /// Puts off the deadlines of a client that was not listened to, each by its whole time.
@@ -107,7 +92,6 @@ impl ReferenceModel {
         let limits = &self.config.limits;
         let time = if timer == ExpectedTimer::Message { limits.message_timeout } else { limits.pong_timeout };
         let deadline = self.clock + nanos(time);
-        self.goals.reach(Goal::PongDeadlineStoodStill);
         self.conn(client).expect("its timer is armed").arm(timer, deadline);
     }
 }

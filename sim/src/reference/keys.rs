@@ -1,6 +1,5 @@
 //! Idempotency keys that are remembered, each with the answer that its call got.
 
-use super::expect::forget;
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -20,23 +19,11 @@ impl RememberedKeys {
         }
     }
 
-    pub fn forget(&mut self, clock: u64) -> bool {
-        let before = self.0.len();
+    pub fn forget(&mut self, clock: u64) {
         self.0.retain(|(_, _, until, _)| *until > clock);
-        self.0.len() < before
-    }
-
-    /// Lets any epoch stand where this one is.
-    pub fn forget_epoch(&mut self, epoch: &str) {
-        self.0.iter_mut().for_each(|(.., answer)| forget(answer, epoch));
     }
 
     pub fn next(&self) -> Option<u64> {
         self.0.iter().map(|(_, _, until, _)| *until).min()
-    }
-
-    /// Which keys of which rooms are known until when, for comparing states.
-    pub fn known(&self) -> impl Iterator<Item = (u8, u8, u64)> {
-        self.0.iter().map(|(room, key, until, _)| (u8::try_from(*room).expect("a few rooms"), *key, *until))
     }
 }

@@ -2,10 +2,8 @@
 
 use super::connection::{ClientSide, ExpectedConnection, ExpectedEnd, ExpectedPhase, ExpectedTimer};
 use super::expect::ExpectedFrame;
-use super::model::ReferenceModel;
-use super::time::nanos;
-use crate::goals::Goal;
-use parlor_core::{CloseCause, Limit};
+use super::model::{ReferenceModel, nanos};
+use parlor_core::CloseCause;
 
 impl ReferenceModel {
     pub(super) fn upgraded(&mut self, client: usize) {
@@ -26,14 +24,11 @@ impl ReferenceModel {
         match conn.phase {
             ExpectedPhase::Handshaking => self.end(client, ExpectedEnd::aborted(CloseCause::PeerClose)),
             ExpectedPhase::Open => {
-                self.close_with(client, CloseCause::PeerClose, code.unwrap_or(1005), ExpectedFrame::close(code));
+                self.close_with(client, CloseCause::PeerClose, code.unwrap_or(1005), ExpectedFrame::Close(code));
             }
             ExpectedPhase::Closing { client: ClientSide::Closed | ClientSide::Ended, .. } => {}
             ExpectedPhase::Closing { cause, code, client: ClientSide::Open } => {
                 conn.phase = ExpectedPhase::Closing { cause, code, client: ClientSide::Closed };
-                if conn.is_idle() {
-                    self.goals.reach(Goal::PeerClosedWhileClosing);
-                }
                 self.drop_all_but_close(client);
             }
         }
@@ -44,16 +39,13 @@ impl ReferenceModel {
         let Some(conn) = self.conn(client) else { return };
         match conn.phase {
             ExpectedPhase::Handshaking => {
-                self.goals.reach(Goal::LostHandshaking);
                 self.end(client, ExpectedEnd::aborted(CloseCause::PeerEof));
             }
             ExpectedPhase::Open => {
-                self.goals.reach(Goal::LostOpen);
                 self.close_without_words(client);
             }
             ExpectedPhase::Closing { client: ClientSide::Ended, .. } => {}
             ExpectedPhase::Closing { cause, code, .. } if conn.is_idle() => {
-                self.goals.reach(Goal::EndedByBoth);
                 self.end(client, ExpectedEnd { cause, code, clean: true });
             }
             ExpectedPhase::Closing { cause, code, .. } => {
@@ -74,7 +66,6 @@ impl ReferenceModel {
             return self.end(client, ExpectedEnd { cause, code, clean: true });
         }
         conn.is_closing(ExpectedPhase::Closing { cause, code, client: ClientSide::Ended }, deadline);
-        self.goals.reach(Goal::EndedHalfWritten);
     }
 
     /// Leaves nothing to be sent but the rest of a half-written frame and the Close.
@@ -95,9 +86,6 @@ impl ReferenceModel {
             ExpectedPhase::Open => self.close(client, cause),
             ExpectedPhase::Closing { .. } => {}
         }
-        if cause == CloseCause::TooLarge {
-            self.hit(Limit::MessageBytes);
-        }
     }
 
     pub(super) fn lost(&mut self, client: usize, cause: CloseCause) {
@@ -105,16 +93,10 @@ impl ReferenceModel {
             return self.client_ended(client);
         }
         let Some(conn) = self.conn(client) else { return };
-        let goal = match conn.phase {
-            ExpectedPhase::Handshaking => Goal::LostHandshaking,
-            ExpectedPhase::Open => Goal::LostOpen,
-            ExpectedPhase::Closing { .. } => Goal::LostClosing,
-        };
         let ending = match conn.phase {
             ExpectedPhase::Closing { cause, code, .. } => ExpectedEnd { cause, code, clean: false },
             _ => ExpectedEnd::aborted(cause),
         };
-        self.goals.reach(goal);
         self.end(client, ending);
     }
 
@@ -123,14 +105,6 @@ impl ReferenceModel {
             return;
         }
         self.shutting_down = true;
-        let is_any = |which: fn(&ExpectedPhase) -> bool| self.conns.iter().flatten().any(|conn| which(&conn.phase));
-        let is_closing: fn(&ExpectedPhase) -> bool = |phase| matches!(phase, ExpectedPhase::Closing { .. });
-        if is_any(|phase| *phase == ExpectedPhase::Handshaking)
-            && is_any(|phase| *phase == ExpectedPhase::Open)
-            && is_any(is_closing)
-        {
-            self.goals.reach(Goal::ShutDownWithPeersInEveryPhase);
-        }
         for client in 0..self.conns.len() {
             match self.conn(client).map(|conn| conn.phase.clone()) {
                 Some(ExpectedPhase::Handshaking) => self.end(client, ExpectedEnd::aborted(CloseCause::Shutdown)),
@@ -146,55 +120,19 @@ impl ReferenceModel {
 
     /// Closes an open connection by the server's decision.
     pub(super) fn close(&mut self, client: usize, cause: CloseCause) {
-        let code = own_code(cause).expect("the server has a code for what it decides");
-        self.close_saying(client, cause, code);
+        self.close_saying(client, cause, own_code(cause));
     }
 
     /// The same with a code that a backend has chosen.
     pub(super) fn close_saying(&mut self, client: usize, cause: CloseCause, code: u16) {
-        self.note_close(client, cause);
-        self.close_with(client, cause, code, ExpectedFrame::close(Some(code)));
-    }
-
-    fn note_close(&mut self, client: usize, cause: CloseCause) {
-        let half = self.conns[client].as_ref().is_some_and(|conn| conn.half);
-        let is_among_others = self.rooms.iter().any(|members| members.contains(&client) && members.len() > 2);
-        let goal = match cause {
-            CloseCause::Protocol | CloseCause::Binary | CloseCause::Utf8 | CloseCause::TooLarge => Goal::Violation,
-            CloseCause::Expired => Goal::Expired,
-            CloseCause::Slow => Goal::Slow,
-            CloseCause::WriteTimeout => Goal::WriteLapsed,
-            CloseCause::NoPong => Goal::NoPong,
-            CloseCause::Unfinished => Goal::Unfinished,
-            CloseCause::UserFull => Goal::UserRefused,
-            CloseCause::InvalidToken | CloseCause::TokenRequired => Goal::InvalidToken,
-            CloseCause::BadRequest => Goal::BadRequest,
-            CloseCause::Stale => Goal::AuthenticateLapsed,
-            CloseCause::Backend => Goal::Disconnected,
-            CloseCause::UserConnections => Goal::UserLimit,
-            CloseCause::Rooms => Goal::RoomLimit,
-            _ => return,
-        };
-        self.goals.reach(goal);
-        if goal == Goal::Slow && half {
-            self.goals.reach(Goal::SlowHalfWritten);
-        }
-        if goal == Goal::Slow && is_among_others {
-            self.goals.reach(Goal::SlowAmongOthers);
-        }
+        self.close_with(client, cause, code, ExpectedFrame::Close(Some(code)));
     }
 
     fn close_with(&mut self, client: usize, cause: CloseCause, code: u16, close: ExpectedFrame) {
         self.leave_everything(client);
         let side = if cause == CloseCause::PeerClose { ClientSide::Closed } else { ClientSide::Open };
-        if side == ClientSide::Closed && self.conns[client].as_ref().is_some_and(|conn| conn.half) {
-            self.goals.reach(Goal::PeerClosedHalfWritten);
-        }
         // What was queued goes out first where the server ends in peace, whatever number a backend says it with.
-        let orderly = matches!(cause, CloseCause::Shutdown | CloseCause::Expired | CloseCause::Backend);
-        if orderly && !self.conns[client].as_ref().is_none_or(ExpectedConnection::is_idle) {
-            self.goals.reach(Goal::ClosedInOrder);
-        }
+        let orderly = matches!(cause, CloseCause::Shutdown | CloseCause::Backend);
         if !orderly {
             self.drop_unsent(client);
         }
@@ -209,46 +147,34 @@ impl ReferenceModel {
             self.leave_everything(client);
         }
         let conn = self.conns[client].take().expect("it has not ended yet");
-        self.departed(conn.entry.address);
         self.turn.ended.push((client, conn.id, ending));
     }
 
     /// The one way out of being open: every room and the user.
     pub(super) fn leave_everything(&mut self, client: usize) {
         for room in 0..self.rooms.len() {
-            self.leave_at_end(client, room);
+            self.leave(client, room);
         }
         if let Some(conn) = self.conn(client) {
-            conn.entering.clear();
             conn.user = None;
         }
     }
 }
 
-/// The code of a cause that has one, as the README lists them.
-fn own_code(cause: CloseCause) -> Option<u16> {
-    Some(match cause {
+/// The code of a cause for which the server closes a foreseen connection, as the README lists them.
+fn own_code(cause: CloseCause) -> u16 {
+    match cause {
         CloseCause::Protocol => 1002,
         CloseCause::Binary => 1003,
         CloseCause::Utf8 => 1007,
         CloseCause::TooLarge => 1009,
         CloseCause::Shutdown => 3001,
-        CloseCause::Overloaded | CloseCause::Unanswered => 3004,
-        CloseCause::Expired => 3005,
         CloseCause::Slow => 3008,
         CloseCause::WriteTimeout => 3009,
-        CloseCause::Gap => 3010,
         CloseCause::NoPong | CloseCause::Unfinished => 3012,
-        CloseCause::Rate | CloseCause::Hoards => 3013,
-        CloseCause::UserFull => 3014,
         CloseCause::TokenRequired | CloseCause::InvalidToken => 3500,
         CloseCause::BadRequest => 3501,
         CloseCause::Stale => 3502,
-        CloseCause::Backend => 3503,
-        CloseCause::UserConnections => 3504,
-        CloseCause::Rooms => 3505,
-        CloseCause::HandshakeTimeout | CloseCause::PeerClose | CloseCause::PeerEof | CloseCause::PeerReset => {
-            return None;
-        }
-    })
+        cause => panic!("the model closes no connection for {cause:?}"),
+    }
 }

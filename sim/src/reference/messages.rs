@@ -1,11 +1,11 @@
 //! Texts of clients: which commands are heard at once, which wait, and what each json command does.
 
 use super::arrival::TokenOutcome;
-use super::connection::{ExpectedEnd, ExpectedPhase, TokenPurpose, WaitingText};
+use super::connection::{ExpectedEnd, ExpectedPhase, WaitingText};
+use super::expect::ExpectedFrame;
 use super::model::ReferenceModel;
-use crate::goals::Goal;
 use crate::world::client_message::{ClientMessage, NamedRoom};
-use parlor_core::{CloseCause, Limit};
+use parlor_core::CloseCause;
 use serde_json::{Value, json};
 
 impl ReferenceModel {
@@ -14,11 +14,10 @@ impl ReferenceModel {
             return self.end(client, ExpectedEnd { cause: CloseCause::Protocol, code: 1006, clean: false });
         }
         if let Some(conn) = self.conn(client) {
-            conn.fragments = None;
+            conn.has_fragments = false;
         }
         if self.heard(client) {
-            self.counted.messages_in += 1;
-            self.hear(client, WaitingText::new(text, messages));
+            self.hear(client, WaitingText { messages: messages.iter().cloned().collect(), bytes: text.len() });
         }
     }
 
@@ -27,50 +26,41 @@ impl ReferenceModel {
     pub(super) fn hear(&mut self, client: usize, mut text: WaitingText) {
         while !text.messages.is_empty() {
             let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return };
-            if conn.is_busy() || self.is_high(client) {
+            if conn.asked || self.is_high(client) {
                 return self.keep_waiting(client, text);
             }
             let one = text.messages.pop_front().expect("there is one");
-            text.heard += 1;
             self.client_message(client, &one);
             self.settle();
         }
     }
 
-    /// As much waits as one message may have: of a text all that is behind the last command that was heard.
+    /// As much may wait as checkers know: what comes of more is left to them.
     fn keep_waiting(&mut self, client: usize, text: WaitingText) {
         let limits = &self.config.limits;
         let (bytes, texts) = (limits.message_bytes, limits.waiting_messages);
         let conn = self.conns[client].as_mut().expect("it waits");
         conn.waiting.push_back(text);
-        let limit = if conn.waiting.iter().map(WaitingText::bytes).sum::<usize>() > bytes {
-            Limit::MessageBytes
-        } else if conn.waiting.len() > texts {
-            Limit::WaitingMessages
-        } else {
+        if conn.waiting.iter().map(|text| text.bytes).sum::<usize>() > bytes || conn.waiting.len() > texts {
+            self.give_up();
+        }
+    }
+
+    /// Hears what a client has said while a token was looked at, or while it was to read.
+    pub(super) fn hear_waiting(&mut self, client: usize) {
+        let is_high = self.is_high(client);
+        let Some(conn) = self.conn(client).filter(|conn| conn.is_open() && !conn.asked && !is_high) else { return };
+        if conn.waiting.is_empty() {
             return;
-        };
-        self.hit(limit);
-        self.close(client, CloseCause::BadRequest);
+        }
+        let waiting = std::mem::take(&mut conn.waiting);
+        self.stand_still_for(client);
+        waiting.into_iter().for_each(|text| self.hear(client, text));
     }
 
     fn client_message(&mut self, client: usize, message: &ClientMessage) {
         let conn = self.conns[client].as_ref().expect("it is open");
         let (json, ready) = (conn.entry.json, conn.ready);
-        // What cannot be read is no command yet.
-        let counts = !json || !matches!(message, ClientMessage::Nonsense);
-        if counts && !self.may_ask(client) {
-            if message.is_connect() {
-                self.conns[client].as_mut().expect("it is there").turned_down = true;
-            }
-            match message.id() {
-                _ if !self.is_open(client) => {}
-                _ if !json => self.refuse_plain(client, message.plain_id(), 111),
-                0 => {}
-                id => self.refuse(client, id, 111),
-            }
-            return;
-        }
         match (json, ready) {
             (true, false) => self.first_message(client, message),
             (true, true) => self.json_message(client, message),
@@ -85,80 +75,51 @@ impl ReferenceModel {
         }
         match message {
             ClientMessage::Connect(Some(token)) => {
-                self.conn(client).expect("it is open").wants.clear();
-                self.ask(client, token, TokenPurpose::Identity);
-            }
-            ClientMessage::Return(token, wants) => {
-                self.conn(client).expect("it is open").wants.clone_from(wants);
-                self.ask(client, token, TokenPurpose::Identity);
-            }
-            ClientMessage::Connect(None) if self.offered(client).is_some() => {
-                let token = self.offered(client).expect("there is one");
-                self.goals.reach(Goal::TokenInHeader);
-                self.conn(client).expect("it is open").wants.clear();
-                self.ask(client, &token, TokenPurpose::Identity);
+                self.ask(client, token);
             }
             ClientMessage::Connect(None) if self.config.allow_anonymous => {
                 self.welcome(client, &TokenOutcome::default())
             }
             ClientMessage::Connect(None) => self.close(client, CloseCause::TokenRequired),
+            ClientMessage::Return(..) => self.give_up(),
             ClientMessage::Pong => {}
             ClientMessage::Nonsense | ClientMessage::NoId => self.close(client, CloseCause::BadRequest),
-            _ if self.conn(client).is_some_and(|conn| conn.turned_down) => self.goals.reach(Goal::PassedOver),
+            _ if self.conn(client).is_some_and(|conn| conn.turned_down) => {}
             _ => self.close(client, CloseCause::BadRequest),
         }
     }
 
-    /// The token that came with the request for the connection.
-    fn offered(&self, client: usize) -> Option<String> {
-        self.conns[client].as_ref()?.entry.token.clone()
-    }
-
-    pub(super) fn ask(&mut self, client: usize, token: &str, ask: TokenPurpose) {
-        let conn = self.conn(client).expect("it is open");
-        (conn.asked, conn.ask) = (true, ask);
+    pub(super) fn ask(&mut self, client: usize, token: &str) {
+        self.conn(client).expect("it is open").asked = true;
         self.turn.asks.push((client, token.into()));
     }
 
     fn json_message(&mut self, client: usize, message: &ClientMessage) {
         match message {
-            ClientMessage::Subscribe(id, NamedRoom::Refused(code, limit), _) => {
-                limit.iter().for_each(|limit| self.hit(*limit));
+            ClientMessage::Subscribe(id, NamedRoom::Refused(code, _), _) | ClientMessage::Unknown(id, code) => {
                 self.refuse(client, *id, *code);
             }
-            ClientMessage::Unknown(id, code) => self.refuse(client, *id, *code),
             ClientMessage::Subscribe(id, NamedRoom::Room(room), asking) => self.subscribe(client, *id, *room, asking),
-            ClientMessage::History(id, room, query) => self.ask_history(client, *id, *room, query),
-            ClientMessage::Command(id, name, params) => self.command(client, *id, name, params),
+            // It changes nothing, and checkers judge what is read.
+            ClientMessage::History(id, ..) => self.tell(client, ExpectedFrame::Answer(*id)),
+            ClientMessage::Command(id, "unsubscribe", params) => self.unsubscribe(client, *id, params),
             ClientMessage::Publish(id, room, data) => self.client_publish(client, *id, *room, data.as_deref()),
             ClientMessage::Ping => self.reply(client, 2, "ping", json!({})),
             ClientMessage::Pong | ClientMessage::Send => {}
-            ClientMessage::Connect(_)
-            | ClientMessage::Return(..)
-            | ClientMessage::Nonsense
-            | ClientMessage::NoId
-            | ClientMessage::Select(_)
-            | ClientMessage::SelectTooMuch(_)
-            | ClientMessage::Position => self.close(client, CloseCause::BadRequest),
+            ClientMessage::Connect(_) | ClientMessage::Nonsense | ClientMessage::NoId => {
+                self.close(client, CloseCause::BadRequest);
+            }
+            _ => self.give_up(),
         }
     }
 
-    /// Carries out a command whose name and parameters say it all.
-    fn command(&mut self, client: usize, id: u64, name: &str, params: &Value) {
-        let named = self.names.iter().position(|name| params["channel"] == **name);
-        let room = || named.expect("it names a room of the scenario");
-        let token = || params["token"].as_str().expect("it has a token");
-        match name {
-            "unsubscribe" => {
-                self.leave(client, room());
-                self.reply(client, id, name, json!({}));
+    fn unsubscribe(&mut self, client: usize, id: u64, params: &Value) {
+        match self.names.iter().position(|name| params["channel"] == **name) {
+            Some(room) => {
+                self.leave(client, room);
+                self.reply(client, id, "unsubscribe", json!({}));
             }
-            "presence" => self.ask_presence(client, id, room(), false),
-            "presence_stats" => self.ask_presence(client, id, room(), true),
-            "refresh" => self.ask(client, token(), TokenPurpose::Refresh(id)),
-            "sub_refresh" if !self.rooms[room()].contains(&client) => self.refuse(client, id, 103),
-            "sub_refresh" => self.ask(client, token(), TokenPurpose::SubRefresh(id, room())),
-            _ => panic!("no client sends {name}"),
+            None => self.give_up(),
         }
     }
 }

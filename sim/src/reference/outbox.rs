@@ -2,10 +2,8 @@
 
 use super::connection::{ClientSide, ExpectedEnd, ExpectedPhase, ExpectedTimer};
 use super::expect::ExpectedFrame;
-use super::model::ReferenceModel;
-use super::time::nanos;
-use crate::goals::Goal;
-use parlor_core::{CloseCause, Limit};
+use super::model::{ReferenceModel, nanos};
+use parlor_core::CloseCause;
 
 impl ReferenceModel {
     /// Puts a frame before a client, or closes it as slow where its outbox has no room.
@@ -15,55 +13,25 @@ impl ReferenceModel {
         }
     }
 
-    /// Whether the outbox had room for it.
+    /// Whether the outbox had room for it: one that takes what it is offered has.
     pub(super) fn enqueue(&mut self, client: usize, expect: ExpectedFrame) -> bool {
-        if let Some(limit) = self.fullness(client, &expect) {
-            self.hit(limit);
-            return false;
-        }
+        let frames = self.config.limits.outbox_frames;
         let conn = self.conns[client].as_mut().expect("only who is open is told");
-        conn.added = (conn.added.0 + expect.size.0, conn.added.1 + expect.size.1);
-        conn.queue.push_back(expect);
-        true
-    }
-
-    /// Which limit keeps a frame out of an outbox. It is open where the words of an error decide.
-    pub(super) fn fullness(&mut self, client: usize, expect: &ExpectedFrame) -> Option<Limit> {
-        let limits = &self.config.limits;
-        let (frame_bytes, outbox_bytes, outbox_frames) =
-            (limits.frame_bytes, limits.outbox_bytes, limits.outbox_frames);
-        let conn = self.conns[client].as_ref().expect("only who is open is told");
-        let (frames, refused) = (conn.frames(), conn.refused);
-        let bytes = (conn.bytes + conn.added.0 + expect.size.0, conn.bytes + conn.added.1 + expect.size.1);
-        if self.exceeds(expect.size, frame_bytes) {
-            Some(Limit::FrameBytes)
-        } else if !refused {
-            None
-        } else if self.exceeds(bytes, outbox_bytes) {
-            Some(Limit::OutboxBytes)
-        } else {
-            (frames >= outbox_frames).then_some(Limit::OutboxFrames)
-        }
+        let has_room = !conn.refused || conn.frames() < frames;
+        conn.queue.extend(has_room.then_some(expect));
+        has_room
     }
 
     /// Whether so much waits for a client by now that nothing more is done for it.
-    pub(super) fn is_high(&mut self, client: usize) -> bool {
-        let limits = &self.config.limits;
-        let (frames, bytes) = ((limits.outbox_frames / 4).max(1), limits.outbox_bytes / 4);
-        let Some(conn) = &self.conns[client] else { return false };
-        if conn.frames() > frames {
-            return true;
-        }
-        let waits = (conn.bytes + conn.added.0, conn.bytes + conn.added.1);
-        self.exceeds(waits, bytes)
+    pub(super) fn is_high(&self, client: usize) -> bool {
+        let frames = (self.config.limits.outbox_frames / 4).max(1);
+        self.conns[client].as_ref().is_some_and(|conn| conn.frames() > frames)
     }
 
     pub(super) fn flushed(&mut self, client: usize, bytes: usize) {
-        self.counted.bytes_written += bytes as u64;
         let deadline = self.clock + nanos(self.config.limits.write_timeout);
         let was_high = self.was_high(client);
         let Some(conn) = self.conn(client) else { return };
-        conn.bytes -= bytes;
         conn.waited = conn.frames();
         conn.refused = !conn.is_idle();
         match conn.phase {
@@ -83,9 +51,6 @@ impl ReferenceModel {
         if was_high {
             self.listened_to(client);
         }
-        if self.conns[client].as_ref().is_some_and(|conn| conn.is_idle() && !conn.entering.is_empty()) {
-            self.enter_more(client);
-        }
     }
 
     /// A client that has read may be listened to again: what it has said meanwhile is heard, and it has all the time there is
@@ -96,15 +61,12 @@ impl ReferenceModel {
         if conn.waiting.is_empty() {
             return self.stand_still_for(client);
         }
-        if !conn.is_busy() {
-            self.goals.reach(Goal::WaitedForReader);
-        }
         self.hear_waiting(client);
     }
 
     /// Drops every frame of which the client has nothing yet.
     pub(super) fn drop_unsent(&mut self, client: usize) {
-        let conn = self.conns[client].as_mut().expect("it is there");
-        self.turn.were_cut[client] |= conn.drop_unsent();
+        let is_cut = self.conns[client].as_mut().expect("it is there").drop_unsent();
+        self.turn.were_cut[client] |= is_cut;
     }
 }

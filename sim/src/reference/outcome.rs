@@ -1,6 +1,6 @@
 //! The outcome of one turn, as the reference model is shown it.
 
-use parlor_core::{Effect, Instant, Snapshot, Stats};
+use parlor_core::{Effect, Instant, Snapshot};
 
 /// The outcome of a turn.
 pub struct Outcome<'a> {
@@ -10,8 +10,6 @@ pub struct Outcome<'a> {
     pub answer: Option<&'a str>,
     /// The state afterwards.
     pub after: &'a Snapshot,
-    /// The counts afterwards.
-    pub stats: &'a Stats,
     /// The next deadline afterwards.
     pub timeout: Option<Instant>,
 }

@@ -62,6 +62,9 @@ impl RunBatch {
         let mut options = Options::draw(seed, self.steps);
         options.setup.checked_by = self.checked_by;
         options.setup.foreseen = u64::from(self.foreseen);
+        if !self.foreseen || self.checked_by != CheckedBy::All {
+            options = options.whole();
+        }
         if S::HAS_SHARDS { options.with_shards(self.shards, self.slow_links) } else { options }
     }
 

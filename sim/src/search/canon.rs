@@ -3,13 +3,12 @@
 //! Abstracted away are slots and generations, absolute time, epochs, and deadlines that the scope never waits for. A
 //! symmetric key also forgets which client is which.
 
-use crate::reference::connection::{ExpectedConnection, ExpectedPhase, TokenPurpose};
-use crate::reference::model::ReferenceModel;
 use crate::subjects::subject::Subject;
 use crate::world::World;
-use crate::world::history_request::RecoverFrom;
+use crate::world::action::Client;
 use parlor_core::snapshot::{ConnView, PhaseView};
 use parlor_core::{ClientId, ConnId, Snapshot};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
@@ -20,21 +19,25 @@ const SECOND: u64 = 1_000_000_000;
 /// How a client id that is not the connection's own is written in a signature, before clients have their labels.
 const OTHER_CLIENT: u8 = 0xFE;
 const SELF: u8 = 0xFF;
+/// What stands in every token before the number of its client, which no one goes by.
+const TOKEN: &[u8] = b"token-of-";
+/// How many characters an epoch has.
+const EPOCH_LENGTH: usize = 16;
 
 /// The key of a world. `symmetric`: clients that could change places without consequence do not tell states apart.
 /// `recalled`: a client may ask for an epoch that it knows; where none can, epochs do not tell states apart either.
 #[must_use]
 pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> StateKey {
     let snapshot = world.subject().snapshot();
-    let reader = Reader { world, reference: world.reference(), snapshot: &snapshot, recalled };
-    let count = world.reference().conns.len();
-    let mut order: Vec<usize> = (0..count).collect();
+    let details = world.subject().details().into_iter().collect();
+    let reader = Reader { world, snapshot: &snapshot, details, recalled };
+    let mut order: Vec<Client> = world.clients().collect();
+    let mut labels = vec![0; order.len()];
     if symmetric {
         let signatures: Vec<Vec<u8>> = order.iter().map(|client| reader.signature(*client, None)).collect();
-        order.sort_by(|one, other| signatures[*one].cmp(&signatures[*other]));
+        order.sort_by(|one, other| signatures[one.index()].cmp(&signatures[other.index()]));
     }
-    let mut labels = vec![0; count];
-    order.iter().zip(0..).for_each(|(client, label)| labels[*client] = label);
+    order.iter().zip(0..).for_each(|(client, label)| labels[client.index()] = label);
     let mut bytes = Vec::with_capacity(512);
     for client in order {
         bytes.extend(reader.signature(client, Some(&labels)));
@@ -85,107 +88,53 @@ impl fmt::Write for Digest {
 
 struct Reader<'a, S> {
     world: &'a World<S>,
-    reference: &'a ReferenceModel,
     snapshot: &'a Snapshot,
+    details: BTreeMap<ConnId, String>,
     recalled: bool,
 }
 
 impl<S: Subject> Reader<'_, S> {
-    fn view(&self, client: usize) -> Option<&ConnView> {
-        let id = self.reference.conns[client].as_ref()?.id;
+    fn view(&self, client: Client) -> Option<&ConnView> {
+        let id = self.world.conn(client)?;
         self.snapshot.conns.iter().find(|view| view.id == id)
     }
 
     fn client_of(&self, id: ClientId) -> Option<usize> {
-        self.reference.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.client_id == id))
+        let is_its = |client: &Client| self.view(*client).is_some_and(|view| view.client == id);
+        self.world.clients().find(is_its).map(Client::index)
     }
 
     /// Everything about one client, without its name; `labels` are the names of all, once they have them.
-    fn signature(&self, client: usize, labels: Option<&[u8]>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(128);
+    fn signature(&self, client: Client, labels: Option<&[u8]>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
         out.extend(self.world.habits(client).to_le_bytes());
-        let (Some(conn), Some(view)) = (&self.reference.conns[client], self.view(client)) else {
+        let Some(view) = self.view(client) else {
             out.push(0);
             return out;
         };
         self.phase(view, &mut out);
-        if let ExpectedPhase::Closing { client, cause, .. } = conn.phase {
-            out.extend([client as u8, cause as u8]);
-        }
-        out.extend([conn.ready, conn.asked, conn.entry.json, conn.refused].map(u8::from));
-        out.extend((conn.turned_down && conn.phase == ExpectedPhase::Open).then_some(0xFC));
-        self.entry(conn, &mut out);
-        out.push(u8::try_from(conn.waiting.iter().map(|text| text.messages.len()).sum::<usize>()).expect("a few"));
-        out.push(match conn.ask {
-            TokenPurpose::Identity => 0,
-            TokenPurpose::Refresh(_) => 1,
-            TokenPurpose::Subscribe(..) => 2,
-            TokenPurpose::SubRefresh(..) => 3,
-        });
-        for ((room, _), membership) in self.reference.memberships.iter().filter(|((_, of), _)| *of == client) {
-            out.extend([
-                u8::try_from(*room).expect("a few rooms"),
-                u8::from(membership.watches),
-                u8::from(membership.info.is_some()),
-            ]);
-            out.extend(membership.wanted.iter().map(|reason| *reason as u8));
-        }
-        for entering in &conn.entering {
-            out.extend([0xFD, u8::try_from(entering.room).expect("a few rooms")]);
-            out.extend(entering.membership.wanted.iter().map(|reason| *reason as u8));
-            self.want(&entering.want, &mut out);
-        }
-        out.extend(conn.granted.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
-        for (room, want) in &conn.kept_out {
-            out.extend([0xFC, u8::try_from(*room).expect("a few rooms")]);
-            self.want(want, &mut out);
-        }
-        out.extend([0xFB, u8::from(conn.info.is_some()), self.reference.age_among_equals(client)]);
-        conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
+        let details = self.details.get(&view.id).map_or("", String::as_str);
+        self.text(view.client, details.as_bytes(), labels, &mut out);
+        out.push(u8::from(view.refused));
         let half = u32::try_from(view.half_written).expect("a frame");
         let committed = u32::try_from(view.committed).expect("a few frames");
         out.extend(half.to_le_bytes());
         out.extend(committed.to_le_bytes());
         for frame in &view.outbox {
-            self.frame(conn.client_id, frame, labels, &mut out);
+            out.push(0xFD);
+            self.text(view.client, frame, labels, &mut out);
         }
         for (timer, at) in &view.deadlines {
             out.extend(timer.bytes().take(2));
             out.extend(self.ahead(at.0).to_le_bytes());
         }
         let place = |ids: &[ConnId]| {
-            ids.iter().position(|id| *id == conn.id).map_or(0xFF, |at| u8::try_from(at).unwrap_or(0xFE))
+            ids.iter().position(|id| *id == view.id).map_or(0xFF, |at| u8::try_from(at).unwrap_or(0xFE))
         };
         for room in &self.snapshot.rooms {
             out.extend([name_tag(&room.name), place(&room.members)]);
         }
         out
-    }
-
-    /// How it came in: how it is spoken to while it is open, and until it is ready what it will get and be in then.
-    fn entry(&self, conn: &ExpectedConnection, out: &mut Vec<u8>) {
-        let entry = &conn.entry;
-        if matches!(conn.phase, ExpectedPhase::Closing { .. }) {
-            return;
-        }
-        out.extend([entry.frame_pings, entry.greeting, entry.positions].map(u8::from));
-        if conn.ready {
-            return;
-        }
-        out.push(u8::from(entry.token.is_some()));
-        out.extend(entry.rooms.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
-        self.want(&entry.want, out);
-    }
-
-    fn want(&self, want: &RecoverFrom, out: &mut Vec<u8>) {
-        match want {
-            RecoverFrom::Nothing => out.push(0),
-            RecoverFrom::Last(count) => out.extend([1, u8::try_from(*count).unwrap_or(u8::MAX)]),
-            RecoverFrom::Since { epoch, offset, refuse } => {
-                out.extend([2, self.epoch(epoch), u8::from(epoch.is_empty()), u8::from(*refuse)]);
-                out.extend(offset.to_le_bytes());
-            }
-        }
     }
 
     fn phase(&self, view: &ConnView, out: &mut Vec<u8>) {
@@ -207,35 +156,32 @@ impl<S: Subject> Reader<'_, S> {
         }
     }
 
-    /// A frame with labels for client ids and one sign for epochs that are of now and another for those that are not.
-    fn frame(&self, own: ClientId, frame: &[u8], labels: Option<&[u8]>, out: &mut Vec<u8>) {
+    /// A frame or a detail, with labels for client ids, without the client of a token, and without epochs where none is
+    /// asked for.
+    fn text(&self, own: ClientId, text: &[u8], labels: Option<&[u8]>, out: &mut Vec<u8>) {
         const CLIENT: &[u8] = br#""client":""#;
         const SESSION: &[u8] = br#""session":""#;
-        const EPOCH: &[u8] = br#""epoch":""#;
-        let mut rest = frame;
+        let mut rest = text;
+        let is_inside = |out: &Vec<u8>| out.last().is_some_and(u8::is_ascii_hexdigit);
         while let Some((first, tail)) = rest.split_first() {
-            let known = [CLIENT, SESSION, EPOCH].into_iter().find(|field| rest.starts_with(field));
-            let Some(field) = known else {
+            if let Some(field) = [CLIENT, SESSION].into_iter().find(|field| rest.starts_with(field)) {
+                let value = &rest[field.len()..];
+                let end = value.iter().position(|byte| *byte == b'"').unwrap_or(value.len());
+                let id = std::str::from_utf8(&value[..end]).unwrap_or_default();
+                out.extend(field);
+                out.push(self.client(own, id, labels));
+                rest = &value[end..];
+            } else if let Some(token) = rest.strip_prefix(TOKEN) {
+                out.extend(TOKEN);
+                rest = &token[token.iter().take_while(|byte| byte.is_ascii_digit()).count()..];
+            } else if !self.recalled && !is_inside(out) && begins_with_epoch(rest) {
+                out.push(b'E');
+                rest = &rest[EPOCH_LENGTH..];
+            } else {
                 out.push(*first);
                 rest = tail;
-                continue;
-            };
-            let value = &rest[field.len()..];
-            let end = value.iter().position(|byte| *byte == b'"').unwrap_or(value.len());
-            let text = std::str::from_utf8(&value[..end]).unwrap_or_default();
-            out.extend(field);
-            out.push(if field == EPOCH { self.epoch(text) } else { self.client(own, text, labels) });
-            rest = &value[end..];
+            }
         }
-    }
-
-    fn epoch(&self, epoch: &str) -> u8 {
-        if !self.recalled {
-            return 0;
-        }
-        let log = self.snapshot.logs.iter().find(|log| log.epoch == epoch);
-        let room = log.map(|log| log.name.as_str()).or_else(|| self.reference.quiet_room(epoch));
-        room.map_or(0, name_tag)
     }
 
     fn client(&self, own: ClientId, text: &str, labels: Option<&[u8]>) -> u8 {
@@ -248,11 +194,10 @@ impl<S: Subject> Reader<'_, S> {
 
     fn rooms(&self, labels: &[u8], out: &mut Vec<u8>) {
         let label = |client: Option<usize>| client.map_or(OTHER_CLIENT, |client| labels[client]);
-        let of =
-            |id: &ConnId| self.reference.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
+        let of = |id: &ConnId| self.world.clients().find(|client| self.world.conn(*client) == Some(*id));
         for room in &self.snapshot.rooms {
             out.push(name_tag(&room.name));
-            out.extend(room.members.iter().map(|id| label(of(id))));
+            out.extend(room.members.iter().map(|id| label(of(id).map(Client::index))));
         }
         for log in &self.snapshot.logs {
             out.extend([0xFD, name_tag(&log.name)]);
@@ -262,8 +207,10 @@ impl<S: Subject> Reader<'_, S> {
                 out.extend(line.bytes());
             }
             out.extend(log.ages_out.map_or(0, |at| self.ahead(at.0)).to_le_bytes());
-            out.extend(self.reference.remembered_until(&log.name).map_or(0, |at| self.ahead(at)).to_le_bytes());
+            let is_counting = log.members.is_empty();
+            out.extend(if is_counting { self.memory_left(log.touched.0) } else { 0 }.to_le_bytes());
             out.extend(log.members.iter().map(|id| label(self.client_of(*id))));
+            out.extend(log.epoch.bytes().filter(|_| self.recalled));
         }
         for absence in &self.snapshot.absences {
             out.extend([0xFE, name_tag(&absence.room), name_tag(&absence.user), label(self.client_of(absence.client))]);
@@ -273,14 +220,16 @@ impl<S: Subject> Reader<'_, S> {
 
     fn rest(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.snapshot.shutting_down));
-        for (room, key, until) in self.reference.known_keys() {
-            out.extend([0xFC, room, key]);
-            out.extend(self.ahead(until).to_le_bytes());
+        for key in &self.snapshot.keys {
+            out.extend([0xFC, name_tag(&key.room)]);
+            out.extend(key.key.bytes());
+            out.extend(self.ahead(key.until.0).to_le_bytes());
         }
-        // Who comes back asks for the epoch that it knows, and else for any.
+        // The epochs of the logs to come, of which a client may know one already.
         out.push(0xFB);
-        if self.recalled {
-            out.extend(self.reference.quiet_rooms());
+        for (counter, count) in self.snapshot.evicted.iter().filter(|_| self.recalled) {
+            out.extend(counter.to_le_bytes());
+            out.extend(count.to_le_bytes());
         }
         out.extend(self.world.messages().to_le_bytes());
         let (behind, calendar) = self.world.misleads();
@@ -289,11 +238,22 @@ impl<S: Subject> Reader<'_, S> {
         self.world.subject().notes().iter().for_each(|note| out.extend(note.bytes()));
     }
 
+    /// For how long a log that was touched then is remembered without members.
+    fn memory_left(&self, touched: u64) -> u64 {
+        let memory = self.world.limits().log_memory.as_nanos();
+        self.ahead(touched.saturating_add(u64::try_from(memory).unwrap_or(u64::MAX)))
+    }
+
     /// How far ahead an instant is, where it is near enough to be waited for.
     fn ahead(&self, at: u64) -> u64 {
-        let ahead = at.saturating_sub(self.reference.clock);
+        let ahead = at.saturating_sub(self.world.clock());
         if ahead > self.world.patience().saturating_mul(SECOND) { u64::MAX } else { ahead }
     }
+}
+
+/// Whether an epoch stands here: digits that are neither more nor less.
+fn begins_with_epoch(text: &[u8]) -> bool {
+    text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count() == EPOCH_LENGTH
 }
 
 /// One byte for a name of the scenario: `r0`, `#u1` and the like differ in how they begin and how they end.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// Two states with one key and different futures.
 pub fn compare_merged<S: Subject + Clone>(scope: &Scope) -> Result<usize, String> {
     let scope = &scope.clone().raw();
-    let world = World::<S>::new(&scope.setup);
+    let world = scope.world::<S>();
     let mut queue = VecDeque::from([scope.key(&world)]);
     let mut worlds = BTreeMap::from([(queue[0], world)]);
     let mut compared = 0;

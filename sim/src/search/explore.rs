@@ -39,6 +39,8 @@ pub struct Scope {
     pub orderly: bool,
     /// Whether what was counted since the start tells states apart too: for a subject that may go by it.
     pub counted: bool,
+    /// Whether property checkers watch.
+    pub watched: bool,
     /// More steps than this are not taken.
     pub deepest: usize,
     /// A search of more states than this is given up.
@@ -137,7 +139,9 @@ impl Scope {
             Action::ApiDisconnectUser(User(0)),
             Action::Advance(Span::Due),
         ]);
-        Self::of(setup, actions)
+        let scope = Self::of(setup, actions);
+        // What a later token changes is not foreseen, and plain has no other way to show one again.
+        if protocol == ScopeProtocol::Plain { scope.unforeseen() } else { scope }
     }
 
     /// Clients that are pinged and do not always answer, and a log whose messages age.
@@ -189,7 +193,7 @@ impl Scope {
             Action::ApiHistory(Room(0), Part::Before),
             Action::Advance(Span::Due),
         ]);
-        Self::of(setup, actions)
+        Self { watched: true, ..Self::of(setup, actions) }
     }
 
     /// Clients that watch who comes and goes in a room, and one of them that shows a token late.
@@ -211,7 +215,13 @@ impl Scope {
             Action::ApiUnsubscribe(User(0), Room(0)),
             Action::ApiPresence(Room(0)),
         ]);
-        Self { symmetric: false, ..Self::of(setup, actions) }
+        Self { symmetric: false, ..Self::of(setup, actions).unforeseen() }
+    }
+
+    /// The same, judged by the property checkers alone.
+    fn unforeseen(mut self) -> Self {
+        self.setup.foreseen = 0;
+        Self { watched: true, ..self }
     }
 
     fn of(setup: Setup, actions: Vec<Action>) -> Self {
@@ -222,7 +232,24 @@ impl Scope {
     #[must_use]
     pub fn of_everything(setup: Setup, actions: Vec<Action>) -> Self {
         const STATES: usize = 3_000_000;
-        Self { setup, actions, symmetric: false, orderly: true, counted: false, deepest: usize::MAX, cap: STATES }
+        Self {
+            setup,
+            actions,
+            symmetric: false,
+            orderly: true,
+            counted: false,
+            watched: false,
+            deepest: usize::MAX,
+            cap: STATES,
+        }
+    }
+
+    /// The world of this scope before anything has happened. Where it is not foreseen, property checkers judge, whose memory does
+    /// not tell states apart; what a scope of those has reached is what they have seen.
+    #[must_use]
+    pub fn world<S: Subject>(&self) -> World<S> {
+        let world = World::new(&self.setup);
+        if self.watched { world.checked() } else { world }
     }
 
     /// The key of a world in this scope.
@@ -292,10 +319,8 @@ pub(crate) fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool
     let is_in = |client: Client, room: Room| world.is_in(client, room.index());
     let is_ready = |client: Client| world.is_ready(client);
     match *action {
-        Action::Connect(client, _) if world.reference().is_json(client.index()) => {
-            world.reference().is_waited_for(client.index())
-        }
-        Action::Connect(client, _) => is_ready(client) && !world.reference().is_known(client.index()),
+        Action::Connect(client, _) if world.speaks_json(client) => world.is_waited_for(client),
+        Action::Connect(client, _) => is_ready(client) && !world.is_known(client),
         Action::Join(client, room) | Action::Recover(client, room, _) | Action::Watch(client, room) => {
             is_ready(client) && !is_in(client, room)
         }
@@ -334,7 +359,7 @@ pub(crate) fn search<S: Subject + Clone>(
     is_sought: Sought<'_, S>,
     tell: &mut dyn FnMut(&Explored, usize),
 ) -> Result<Explored, Box<Counterexample>> {
-    let world = World::<S>::new(&scope.setup);
+    let world = scope.world::<S>();
     let first = scope.key(&world);
     let mut search = Exploration { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
     let mut found = Explored { states: 1, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
@@ -413,7 +438,7 @@ impl Exploration<'_> {
     fn replay<S: Subject + Clone>(&self) -> Result<(), Box<Counterexample>> {
         for number in (0..self.keys.len()).step_by(self.keys.len().div_ceil(REPLAYED)) {
             let state = u32::try_from(number).expect("the cap is below that");
-            let mut world = World::<S>::new(&self.scope.setup);
+            let mut world = self.scope.world::<S>();
             for action in &self.way_to(state) {
                 world.act(action).map_err(|failure| self.broken(failure, state, None))?;
             }

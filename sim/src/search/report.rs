@@ -73,12 +73,12 @@ mod tests {
             lose 0 eof"
             .parse()
             .expect("a trace");
-        let expected = "   1  enter 0 1                                | 0: ready [r0 #u0] out 0 | 1: -
+        let expected = "   1  enter 0 1                                | 0: ready [#u0 r0] out 0 | 1: -
       room #u0 {0}, room r0 {0}, user u0 {0}, log #u0 at 0 [], log r0 at 0 []
-   2  api-publish 0 small                      | 0: ready [r0 #u0] out 1 | 1: -
+   2  api-publish 0 small                      | 0: ready [#u0 r0] out 1 | 1: -
       room #u0 {0}, room r0 {0}, user u0 {0}, log #u0 at 0 [], log r0 at 1 [1]
-   3  flush                                    | 0: ready [r0 #u0] out 0 | 1: -
-   4  enter 0 1 (no effect)                    | 0: ready [r0 #u0] out 0 | 1: -
+   3  flush                                    | 0: ready [#u0 r0] out 0 | 1: -
+   4  enter 0 1 (no effect)                    | 0: ready [#u0 r0] out 0 | 1: -
    5  lose 0 eof                               | 0: - | 1: -
       log r0 at 1 [1]
 ";
@@ -89,7 +89,7 @@ mod tests {
     fn a_personal_room_in_a_failure_is_explained() {
         let trace = |users: u64| format!("setup conns=1 rooms=1 users={users}; enter 0 1").parse().expect("a trace");
         let failure = |users| super::failure::<Shard>(&Failure::new(Guarantee::G2, "", ""), &trace(users), "");
-        assert!(failure(1).contains("[r0 #u0]") && failure(1).contains("\n#u0 is the personal room of user u0\n"));
+        assert!(failure(1).contains("[#u0 r0]") && failure(1).contains("\n#u0 is the personal room of user u0\n"));
         assert!(!failure(0).contains('#'));
     }
 

@@ -19,6 +19,8 @@ pub struct RunReport {
     pub failure: Option<(usize, Failure)>,
     /// The checkers that have noticed something, where that ends nothing.
     pub noticed: Vec<&'static str>,
+    /// Whether the reference model foresaw each turn to the end.
+    pub is_foreseen: bool,
     /// The virtual time that passed, in nanoseconds.
     pub clock: u64,
     transcript: Transcript,
@@ -45,16 +47,16 @@ fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> RunReport {
     if failure.is_none() {
         failure = world.check_streams().err().map(|broken| (actions.len().saturating_sub(1), broken));
     }
-    let (goals, noticed, clock) = (world.goals(), world.noticed(), world.clock());
-    RunReport { goals, effective, failure, noticed, clock, transcript: world.into_transcript() }
+    let (goals, noticed, clock, is_foreseen) = (world.goals(), world.noticed(), world.clock(), world.is_foreseen());
+    RunReport { goals, effective, failure, noticed, is_foreseen, clock, transcript: world.into_transcript() }
 }
 
 /// Runs these actions twice and compares every effect: G9.
 #[must_use]
 pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> RunReport {
     let mut first = run::<S>(setup, actions);
-    // What is equal was checked already, and checkers see nothing else.
-    let second = run_in(World::<S>::recorded(setup, Transcript::digest()), actions);
+    // What is equal was checked already.
+    let second = run_in(World::<S>::recorded(setup, Transcript::digest()).unforeseen(), actions);
     if first.failure.is_none() && first.transcript != second.transcript {
         first.failure = Some((actions.len().saturating_sub(1), first_difference::<S>(setup, actions)));
     }
@@ -62,7 +64,7 @@ pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> RunReport {
 }
 
 fn first_difference<S: Subject>(setup: &Setup, actions: &[Action]) -> Failure {
-    let world = || World::<S>::recorded(setup, Transcript::full());
+    let world = || World::<S>::recorded(setup, Transcript::full()).unforeseen();
     let lines = || run_in(world(), actions).transcript.lines.unwrap_or_default();
     let (first, second) = (lines(), lines());
     let differ = first.iter().zip(&second).find(|(one, other)| one != other);

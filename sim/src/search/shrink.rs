@@ -216,8 +216,8 @@ fn reason_not_to<S: Subject>(trace: &Trace, guarantee: Guarantee) -> Option<&'st
     if guarantee == Guarantee::G9 {
         return Some("it is found by comparing runs");
     }
-    if setup.foreseen == 0 {
-        return Some("a search tells states apart by what is foreseen");
+    if !setup.is_foreseen() {
+        return Some("a search is judged by what is foreseen");
     }
     if setup.conns > SMALL.0 || setup.rooms > SMALL.1 {
         return Some("the world is too large to search");

@@ -71,6 +71,10 @@ impl Subject for Canary {
         self.shard.snapshot()
     }
 
+    fn details(&self) -> Vec<(ConnId, String)> {
+        self.shard.details()
+    }
+
     fn stats(&self) -> Stats {
         self.shard.stats()
     }

@@ -129,6 +129,10 @@ pub trait Subject {
     fn is_paused(&self, conn: ConnId) -> bool;
     /// Its state.
     fn snapshot(&self) -> Snapshot;
+    /// What its state does not name of each connection, as text for states to be told apart.
+    fn details(&self) -> Vec<(ConnId, String)> {
+        Vec::new()
+    }
     /// Its counts.
     fn stats(&self) -> Stats;
     /// Panics when a guarantee does not hold in its own books.
@@ -200,6 +204,10 @@ impl Subject for Shard {
 
     fn snapshot(&self) -> Snapshot {
         self.snapshot()
+    }
+
+    fn details(&self) -> Vec<(ConnId, String)> {
+        self.details()
     }
 
     fn stats(&self) -> Stats {

@@ -7,7 +7,6 @@ use crate::checkers::observation::Observed;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
 use crate::reference::arrival::Arrival;
-use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{
     Client, Endpoint, Farewell, Frames, Late, RecoverySince, Rooms, Rule, User, Verdict, WriteBudget,
@@ -16,6 +15,7 @@ use crate::world::client_message::{ClientMessage, Speech};
 use crate::world::frames::ReceivedFrame;
 use crate::world::history_request::RecoverFrom;
 use crate::world::socket::Socket;
+use crate::world::stimulus::Stimulus;
 use crate::world::{history_request, names, payload};
 use parlor_core::admission::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
@@ -36,9 +36,7 @@ impl<S: Subject> World<S> {
         let has_token = client.0 % 2 == 1 && users > 0;
         let token = has_token.then(|| self.token(client, None));
         let entry = self.entry(client, Endpoint::PlainPlaces, rooms);
-        // It is put into that room once it has read what it was sent, and its session begins then: that is not foreseen.
-        let names_own = has_token && self.reference.is_none();
-        let own = names_own.then(|| self.own_room(client.index() % users));
+        let own = has_token.then(|| self.own_room(client.index() % users));
         let place = |room: usize| (room, history_request::want(since, &self.place(room)).or_without());
         let since = entry.rooms.iter().copied().chain(own).map(place);
         // A URL has at most as many of them as there may be rooms.
@@ -89,7 +87,7 @@ impl<S: Subject> World<S> {
             let socket = Socket::new(self.transcript.is_some());
             self.clients[client.index()].connection = Some(Connection::new(id, client_id, json, socket));
         }
-        Ok(())
+        self.look()
     }
 
     fn new_public_id(&mut self, client: Client) -> ClientId {

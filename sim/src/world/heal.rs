@@ -97,8 +97,7 @@ impl<S: Subject> World<S> {
             + limits.close_timeout;
         // Where tokens are checked in the end, a client may become ready with others whose leaves it is told: once these are
         // written, it is read from again, and has the time for a pong once more.
-        let again = if self.reference.is_none() { limits.pong_timeout } else { Duration::ZERO };
-        let longest = longest + again;
+        let longest = longest + limits.pong_timeout;
         let is_dead_there =
             |world: &Self| world.clients().any(|client| world.is_alive(client) && !core.contains(&client));
         self.wait(longest, is_dead_there)?;
@@ -140,12 +139,11 @@ impl<S: Subject> World<S> {
         self.heed(Err(Failure::new(Guarantee::L1, expected, left)))
     }
 
-    /// Checks the tokens that wait for it, where nothing foresees how long: a client that has said more meanwhile is not
+    /// Checks the tokens that wait for it: a client that has said more meanwhile is not
     /// listened to until then, and so cannot even leave.
     fn check_tokens(&mut self) -> Result<bool, Failure> {
-        let clients: Vec<Client> = if self.reference.is_none() { self.clients().collect() } else { Vec::new() };
         let decide = |client| Action::Decide(client, Verdict::Good, self.own_user(client));
-        let all: Vec<Action> = clients.into_iter().map(decide).collect();
+        let all: Vec<Action> = self.clients().map(decide).collect();
         all.iter().try_fold(false, |is_any, decide| Ok(is_any | self.act(decide)?))
     }
 

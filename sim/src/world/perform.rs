@@ -1,18 +1,18 @@
 //! Actions carried out, as their rows say: each becomes inputs of the subject, or a change of the world around it.
 
 use crate::goals::Goal;
-use crate::guarantees::{Failure, Guarantee};
+use crate::guarantees::Failure;
 use crate::reference::api_call::ApiCall;
 use crate::reference::calls;
-use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{LinkWork, Subject};
 use crate::world::action::{
     Action, Argument, Bundle, Cause, Client, Jump, RecoverySince, Span, WriteBudget, action_table,
 };
-use crate::world::api::selected;
+use crate::world::api::{selected, unforeseen};
 use crate::world::client_message::SubscribeOptions;
 use crate::world::names::room_name;
 use crate::world::state::{HOUR_MS, SECOND, World};
+use crate::world::stimulus::Stimulus;
 use crate::world::{client_texts, clients, history_request};
 use parlor_core::{Input, Lost};
 use serde_json::json;

@@ -296,8 +296,8 @@ setup! {
     presence_grace = 6, up to 15, from (0 to 15);
     /// Whether `Config::user_limit` is `Refuse`.
     refuse_user = 0, up to 1, in (40 of 100);
-    /// Whether the reference model foresees each turn. Else it is not asked, and the property checkers judge alone, with the
-    /// machine's own audits.
+    /// Whether the reference model foresees each turn, where `Setup::is_foreseen` agrees. Else there is none, and the property
+    /// checkers judge alone, with the machine's own audits.
     foreseen = 1, up to 1, never ();
     /// The shards of the node. What several do is not foreseen.
     shards = 1, up to 8, never ();
@@ -410,6 +410,17 @@ impl Setup {
     pub fn with(mut self, limit: Limit, value: u64) -> Self {
         SetupEntry::Limit(limit).set(&mut self, value).expect("a value that a limit may have");
         self
+    }
+
+    /// The same with a limit that is as it is by default.
+    #[must_use]
+    pub(super) fn with_default(self, limit: Limit) -> Self {
+        let value = SetupEntry::Limit(limit).value(&Self::default());
+        self.with(limit, value)
+    }
+
+    pub(super) fn has_default(&self, limit: Limit) -> bool {
+        self.limits.value(limit) == Self::default().limits.value(limit)
     }
 
     /// The same where one setting has its default, or else a smaller value.

@@ -9,8 +9,9 @@ use crate::world::action::{Client, Payload, User};
 use crate::world::connection::{Connection, SimulatedClient};
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
+use crate::world::sights;
 use crate::world::transcript::Transcript;
-use parlor_core::{BadToken, Claims, ClientId, ConnId, Instant, Now, Snapshot};
+use parlor_core::{BadToken, Claims, ClientId, ConnId, Instant, Limits, Now, Snapshot};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub struct World<S> {
     pub(super) subject: S,
     /// What foresees each turn, in a world that is foreseen.
     pub(super) reference: Option<ReferenceModel>,
-    /// The state after the last turn, in a world that is not.
+    /// The state after the last turn.
     pub(super) seen: Snapshot,
     pub(super) clients: Vec<SimulatedClient>,
     /// Nanoseconds.
@@ -60,11 +61,10 @@ pub struct World<S> {
     pub(super) checkers: Option<Box<Checkers>>,
 }
 
-/// Where a list goes on: the cursor of its last part, and what that part ended with.
+/// Where a list goes on: the cursor of its last part.
 #[derive(Clone, Debug)]
 pub(super) struct ListPage {
     pub(super) cursor: String,
-    pub(super) last: String,
 }
 
 impl<S: Subject> World<S> {
@@ -76,7 +76,7 @@ impl<S: Subject> World<S> {
         Self {
             seen: subject.snapshot(),
             subject,
-            reference: (setup.foreseen == 1).then(|| ReferenceModel::new(setup)),
+            reference: setup.is_foreseen().then(|| ReferenceModel::new(setup)),
             clients: (0..setup.conns).map(|_| SimulatedClient::default()).collect(),
             setup: Arc::new(setup.clone()),
             clock: SECOND,
@@ -103,6 +103,12 @@ impl<S: Subject> World<S> {
         Self { checkers: Some(Box::new(Checkers::new(&self.setup, S::HAS_DRIVER))), ..self }
     }
 
+    /// The same world, in which nothing is foreseen.
+    #[must_use]
+    pub fn unforeseen(self) -> Self {
+        Self { reference: None, ..self }
+    }
+
     /// A world that records all its effects, and keeps what clients receive for the second reader.
     #[must_use]
     pub fn recorded(setup: &Setup, transcript: Transcript) -> Self {
@@ -127,7 +133,14 @@ impl<S: Subject> World<S> {
     /// The goals reached so far, by this world and by its subject.
     #[must_use]
     pub fn goals(&self) -> Goals {
-        self.reference.as_ref().map_or(self.goals, |reference| self.goals | reference.goals())
+        let seen = self.checkers.as_ref().map(|checkers| checkers.goals()).unwrap_or_default();
+        self.goals | seen | sights::in_totals(&self.subject.stats().totals)
+    }
+
+    /// Whether the reference model still foresees each turn.
+    #[must_use]
+    pub fn is_foreseen(&self) -> bool {
+        self.reference.is_some()
     }
 
     pub(crate) fn subject(&self) -> &S {
@@ -152,10 +165,9 @@ impl<S: Subject> World<S> {
     }
 
     /// State of a client beside its connection's, as bits: whether it still speaks, listens and answers.
-    pub(crate) fn habits(&self, client: usize) -> u64 {
-        let Some(connection) = &self.clients[client].connection else {
-            return u64::from(self.clients[client].former.is_some());
-        };
+    pub(crate) fn habits(&self, client: Client) -> u64 {
+        let client = &self.clients[client.index()];
+        let Some(connection) = &client.connection else { return u64::from(client.former.is_some()) };
         let socket = &connection.socket;
         let own = [
             connection.deaf,
@@ -167,6 +179,9 @@ impl<S: Subject> World<S> {
             connection.close.is_some(),
             connection.pinged,
             connection.frame_pinged,
+            connection.upgraded,
+            connection.introduced && connection.json,
+            connection.json,
         ];
         let flags = own.into_iter().chain([socket.stalled, socket.narrow, socket.blocked, socket.broken]);
         flags.fold(1, |bits, flag| bits << 1 | u64::from(flag))
@@ -193,6 +208,15 @@ impl<S: Subject> World<S> {
 
     pub(super) fn is_json(&self, client: Client) -> bool {
         self.connection(client).expect("the action makes sense").json
+    }
+
+    /// Whether this client has a connection that speaks json.
+    pub(crate) fn speaks_json(&self, client: Client) -> bool {
+        self.connection(client).is_some_and(|connection| connection.json)
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.setup.limits
     }
 
     pub(crate) fn config(&self) -> parlor_core::Config {

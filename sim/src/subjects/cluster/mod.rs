@@ -61,6 +61,8 @@ impl Cluster {
             users: Vec::new(),
             logs: Vec::new(),
             absences: Vec::new(),
+            keys: Vec::new(),
+            evicted: Vec::new(),
             shutting_down: false,
         }
     }
@@ -265,7 +267,7 @@ impl Subject for Cluster {
         let mut whole = Snapshot { shutting_down: self.is_stopping, ..Self::nothing() };
         let mut users: BTreeMap<UserId, Vec<ConnId>> = BTreeMap::new();
         for (shard, machine) in self.shards.iter().enumerate() {
-            let Snapshot { conns, rooms, users: own, logs, absences, .. } = machine.snapshot();
+            let Snapshot { conns, rooms, users: own, logs, absences, keys, evicted, .. } = machine.snapshot();
             let global = |conn: ConnId| self.global(shard, conn);
             whole.conns.extend(conns.into_iter().map(|view| {
                 let id = global(view.id);
@@ -282,9 +284,19 @@ impl Subject for Cluster {
                 .for_each(|(user, conns)| users.entry(user).or_default().extend(conns.into_iter().map(global)));
             whole.logs.extend(logs);
             whole.absences.extend(absences);
+            whole.keys.extend(keys);
+            whole.evicted.extend(evicted);
         }
         whole.users.extend(users);
         whole
+    }
+
+    fn details(&self) -> Vec<(ConnId, String)> {
+        let shards = self.shards.iter().enumerate();
+        let of = |(shard, machine): (usize, &Shard)| {
+            machine.details().into_iter().map(move |(conn, text)| (self.global(shard, conn), text))
+        };
+        shards.flat_map(of).collect()
     }
 
     fn stats(&self) -> Stats {

@@ -32,7 +32,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
 /// Goals that a driver does not let come about: it reads nothing before the 101 is out, it checks a token at once, and it has
 /// forgotten connections that have ended.
-pub const OUT_OF_REACH: [Goal; 3] = [Goal::LostHandshaking, Goal::StaleInput, Goal::WaitedForToken];
+pub const OUT_OF_REACH: [Goal; 2] = [Goal::LostHandshaking, Goal::StaleInput];
 
 /// A host with its sockets, and the tasks of its connections.
 pub struct Hosted {
@@ -111,6 +111,10 @@ impl Subject for Hosted {
 
     fn snapshot(&self) -> Snapshot {
         self.host.shard().snapshot()
+    }
+
+    fn details(&self) -> Vec<(ConnId, String)> {
+        self.host.shard().details()
     }
 
     fn stats(&self) -> Stats {

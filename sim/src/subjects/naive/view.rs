@@ -19,6 +19,8 @@ impl<V: Version> Naive<V> {
             users: users.map(|(user, members)| (user.clone(), members.iter().copied().collect())).collect(),
             logs: self.rooms().into_iter().map(|room| self.log_view(room)).collect(),
             absences: Vec::new(),
+            keys: Vec::new(),
+            evicted: Vec::new(),
             shutting_down: false,
         }
     }
@@ -110,6 +112,7 @@ impl<V: Version> Naive<V> {
             outbox: self.waiting(conn),
             half_written: websocket.half,
             committed: 0,
+            refused: false,
             deadlines,
         }
     }
@@ -134,6 +137,7 @@ impl<V: Version> Naive<V> {
             top: log.top,
             entries: vec![],
             ages_out: None,
+            touched: parlor_core::Instant(0),
             forgotten_at: None,
             idle_order: None,
             members: room.members.iter().map(|conn| self.sockets.get(*conn).client).collect(),

@@ -29,7 +29,7 @@ defects! {
             config.namespaces.policies_mut().for_each(|policy| policy.presence_grace /= 2);
         }
     }
-    a_grace_that_holds_a_limit: HeldLimit breaks P1 | G7 within 300 seeds {
+    a_grace_that_holds_a_limit: HeldLimit breaks P1 | G7 | G6 within 300 seeds {
         fn accept(&self, shard: &mut Shard, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
             let gauges = shard.stats().gauges;
             if gauges.absences > 0 && gauges.connections + gauges.absences >= shard.config().limits.connections {

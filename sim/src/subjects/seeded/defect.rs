@@ -132,6 +132,10 @@ impl Subject for DefectiveMachine {
         self.defect.snapshot(&self.shard)
     }
 
+    fn details(&self) -> Vec<(ConnId, String)> {
+        self.shard.details()
+    }
+
     fn stats(&self) -> Stats {
         self.defect.stats(&self.shard)
     }

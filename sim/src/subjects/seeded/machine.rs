@@ -129,7 +129,7 @@ defects! {
             effects.flat_map(twice).collect()
         }
     }
-    a_publication_that_does_not_come: Hole breaks G5 within 40 seeds {
+    a_publication_that_does_not_come: Hole breaks G5 | L1 within 40 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             let short = publications(&bytes).into_iter().rfind(|range| range.len() < 125);
@@ -139,7 +139,7 @@ defects! {
             Some(bytes)
         }
     }
-    frames_that_are_never_written: Hoarder breaks G5 within 20 seeds {
+    frames_that_are_never_written: Hoarder breaks G5 | L1 within 20 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             Subject::pending(shard, conn).filter(|_| shard.stats().totals.published < 5)
         }
@@ -210,7 +210,7 @@ defects! {
             effects
         }
     }
-    an_outbox_without_bounds: Unbounded breaks G6 | G7 | P1 within 20 seeds {
+    an_outbox_without_bounds: Unbounded breaks G6 | G7 | P1 within 60 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.outbox_frames = 1 << 40;
             config.limits.outbox_bytes = 1 << 40;
@@ -225,7 +225,7 @@ defects! {
             effects
         }
     }
-    an_end_that_is_not_told: NoEnd breaks G7 within 20 seeds {
+    an_end_that_is_not_told: NoEnd breaks G7 | G8 within 20 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Closed { .. })).collect()
         }
@@ -308,7 +308,7 @@ defects! {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Wake(_))).collect()
         }
     }
-    an_answer_that_is_another: WrongAnswer breaks P1 within 40 seeds {
+    an_answer_that_is_another: WrongAnswer breaks P1 | L1 within 40 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             if let Input::Message { message: WebSocketMessage::Text(text), .. } = &mut input {
                 *text = text.replace(r#""id":10,"#, r#""id":11,"#);

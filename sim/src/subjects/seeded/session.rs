@@ -113,8 +113,27 @@ fn gave_up(before: &Snapshot, after: &Snapshot) -> bool {
 const FILTERED: &str = "setup conns=1 rooms=1 users=1
 accept 0 json 0; upgrade 0; connect 0 nothing; say 0 tags-filter; flush";
 
+/// A plain client that names its places in two rooms has missed something in both.
+const TWO_PLACES: &str = "setup conns=2 rooms=3 users=1
+enter 0 7; flush; api-broadcast small; api-broadcast small; flush; lose 0 eof; api-broadcast small
+accept-since 1 7 two; upgrade 1; decide 1 good 0; flush; heal";
+
+/// A later token names other rooms.
+const MOVED: &str = "setup conns=2 rooms=3 users=1
+accept 0 json 1; upgrade 0; connect 0 token; decide 0 placed 0; flush
+refresh 0; decide 0 moved 0; flush; api-publish 0 small; flush; heal";
+
+/// All rooms together retain too much, of which one retains the most, and another one hardly anything.
+const GIVEN_UP: &str = "setup conns=1 rooms=3 users=1 history_bytes=9000 publication_bytes=4000
+api-publish-user 0 small; api-publish 1 small; api-publish 0 large; api-publish 0 large; api-publish 1 large";
+
+/// A client sends more frames than it may.
+const MANY_FRAMES: &str = "setup conns=2 rooms=1 users=1 client_frames=12
+accept 0 json 1; upgrade 0; connect 0 token; decide 0 good 0; flush
+frames 0 pings; frames 0 pings; flush; heal";
+
 defects! {
-    a_recovery_from_any_log: AnyLog breaks P1 | G2 | G8 within 400 seeds {
+    a_recovery_from_any_log: AnyLog breaks P1 | G2 | G8 | G5 within 400 seeds {
         fn hear(&self, input: &mut Input) {
             reword(input, r#""epoch":"elsewhere""#, r#""epoch":"""#);
         }
@@ -147,12 +166,12 @@ defects! {
             config.limits.log_memory = Duration::ZERO;
         }
     }
-    a_log_that_retains_too_much: LongLog breaks G5 within 20 seeds {
+    a_log_that_retains_too_much: LongLog breaks G5 | G6 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.namespaces.policies_mut().for_each(|policy| policy.history_messages *= 2);
         }
     }
-    a_log_that_ages_late: OldLog breaks G7 | G3 within 20 seeds {
+    a_log_that_ages_late: OldLog breaks G7 | G3 | L3 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.namespaces.policies_mut().for_each(|policy| policy.history_age *= 2);
         }
@@ -166,14 +185,14 @@ defects! {
             }
         }
     }
-    a_log_read_backwards: Forwards breaks G5 within 20 seeds {
+    a_log_read_backwards: Forwards breaks G5 | P1 within 20 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::History { query, .. }, .. } = input {
                 query.reverse = false;
             }
         }
     }
-    a_log_read_past_its_limit: Generous breaks G5 within 60 seeds {
+    a_log_read_past_its_limit: Generous breaks G5 | P1 within 60 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::History { query, .. }, .. } = input
                 && let HistoryLimit::AtMost(most) = query.limit
@@ -189,7 +208,7 @@ defects! {
             }
         }
     }
-    a_key_that_counts_for_too_long: LongKey breaks G7 within 20 seeds {
+    a_key_that_counts_for_too_long: LongKey breaks G7 | L3 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.idempotency_window += Duration::from_secs(1);
         }
@@ -209,7 +228,7 @@ defects! {
             overwrite(bytes, r#":{"user":"u0","#, r#":{"user":"u9","#);
         }
     }
-    a_count_for_a_list: CountForList breaks G2 within 20 seeds {
+    a_count_for_a_list: CountForList breaks G2 | P1 within 20 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command, .. } = input
                 && let Command::Presence { channel } = command
@@ -218,7 +237,7 @@ defects! {
             }
         }
     }
-    an_answer_that_names_every_room: Gossip breaks G2 within 20 seeds {
+    an_answer_that_names_every_room: Gossip breaks G2 | P1 within 20 seeds {
         fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
             let body = Subject::answer(shard, result);
             match result {
@@ -236,37 +255,37 @@ defects! {
             }
         }
     }
-    a_node_that_names_every_room: Talkative breaks G8 | G2 within 40 seeds {
+    a_node_that_names_every_room: Talkative breaks G8 | G2 | P1 within 40 seeds {
         fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
             let body = Subject::answer(shard, result);
             if matches!(result, Ok(Reply::Info(_))) { with_rooms(&body, |body| vec![&mut body["result"]["nodes"][0]], shard) } else { body }
         }
     }
-    a_list_of_rooms_with_more_in_it: Broad breaks G8 | G2 within 40 seeds {
+    a_list_of_rooms_with_more_in_it: Broad breaks G8 | G2 | P1 within 40 seeds {
         fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
             let body = Subject::answer(shard, result);
             if matches!(result, Ok(Reply::Channels { .. })) { with_rooms(&body, |body| fields_of(&mut body["result"]["channels"]), shard) } else { body }
         }
     }
-    a_list_of_connections_with_more_in_it: Indiscreet breaks G8 | G2 within 80 seeds {
+    a_list_of_connections_with_more_in_it: Indiscreet breaks G8 | G2 | P1 within 80 seeds {
         fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
             let body = Subject::answer(shard, result);
             if matches!(result, Ok(Reply::Connections { .. })) { with_rooms(&body, |body| fields_of(&mut body["result"]["connections"]), shard) } else { body }
         }
     }
-    a_list_of_limits_with_more_in_it: Verbose breaks G8 | G2 within 40 seeds {
+    a_list_of_limits_with_more_in_it: Verbose breaks G8 | G2 | P1 within 40 seeds {
         fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
             let body = Subject::answer(shard, result);
             if matches!(result, Ok(Reply::Limits(_))) { with_rooms(&body, |body| fields_of(&mut body["result"]["limits"]), shard) } else { body }
         }
     }
-    a_list_of_members_with_more_in_it: Telltale breaks G8 | G2 within 40 seeds {
+    a_list_of_members_with_more_in_it: Telltale breaks G8 | G2 | P1 within 40 seeds {
         fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
             let body = Subject::answer(shard, result);
             if matches!(result, Ok(Reply::Presence(_))) { with_rooms(&body, |body| fields_of(&mut body["result"]["presence"]), shard) } else { body }
         }
     }
-    a_limit_that_is_told_wrong: Misquoted breaks G8 within 40 seeds {
+    a_limit_that_is_told_wrong: Misquoted breaks G8 | P1 within 40 seeds {
         fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
             Subject::answer(shard, result).replace(r#""value":"25s""#, r#""value":"26s""#)
         }
@@ -304,7 +323,7 @@ defects! {
             }
         }
     }
-    a_list_that_begins_anew: Restless breaks G8 within 620 seeds {
+    a_list_that_begins_anew: Restless breaks G8 | P1 within 620 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command, .. } = input {
                 match command {
@@ -315,21 +334,21 @@ defects! {
             }
         }
     }
-    a_list_that_leaves_nobody_out: Frank breaks G8 within 60 seeds {
+    a_list_that_leaves_nobody_out: Frank breaks G8 | P1 within 60 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Connections { user, channel, .. }, .. } = input {
                 (*user, *channel) = (None, None);
             }
         }
     }
-    a_pattern_that_fits_everything: Wild breaks G8 within 150 seeds {
+    a_pattern_that_fits_everything: Wild breaks G8 | P1 within 150 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Channels { pattern, .. }, .. } = input {
                 *pattern = None;
             }
         }
     }
-    a_place_that_counts_in_one_room_alone: OneRoom breaks P1 | G5 | G6 | G7 within 120 seeds {
+    a_place_that_counts_in_one_room_alone: OneRoom breaks P1 | G5 | G6 | G7 by TWO_PLACES {
         fn accept(&self, shard: &mut Shard, now: Now, mut request: Upgrade) -> Result<ConnId, Refused> {
             if let Target::Plain(plain) = &mut request.target {
                 plain.since.truncate(1);
@@ -366,7 +385,7 @@ defects! {
             shard.handle(now, input).collect()
         }
     }
-    a_refresh_that_keeps_old_rooms: Hoarder breaks G2 | G5 | P1 | G7 within 600 seeds {
+    a_refresh_that_keeps_old_rooms: Hoarder breaks G2 | G5 | P1 | G7 by MOVED {
         fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             if let Some(rooms) = rooms_at_renewal(shard, &input) {
                 retell(&mut input, |claims| claims.channels.extend(rooms));
@@ -394,27 +413,27 @@ defects! {
             }
         }
     }
-    a_rate_that_is_not_kept: Hasty breaks G8 | G2 | G7 within 1000 seeds {
+    a_rate_that_is_not_kept: Hasty breaks G8 | G2 | G7 | G6 within 1000 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.client_commands = Rate::OFF;
         }
     }
-    frames_that_are_not_counted: Idle breaks G7 | G2 | G8 within 130 seeds {
+    frames_that_are_not_counted: Idle breaks G6 | G7 | G2 | G8 by MANY_FRAMES {
         fn configure(&self, config: &mut Config) {
             config.limits.client_frames = Rate::OFF;
         }
     }
-    a_user_with_too_many_connections: Crowd breaks G7 within 60 seeds {
+    a_user_with_too_many_connections: Crowd breaks G6 | G7 within 60 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.connections_per_user = None;
         }
     }
-    an_address_with_too_many_connections: Street breaks P1 within 160 seeds {
+    an_address_with_too_many_connections: Street breaks P1 | G6 within 160 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.connections_per_ip = None;
         }
     }
-    logs_without_number: Hoard breaks P1 | G3 | G2 | G7 within 20 seeds {
+    logs_without_number: Hoard breaks P1 | G3 | G2 | G7 | G6 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.logs = usize::MAX;
         }
@@ -424,12 +443,12 @@ defects! {
             config.limits.history_bytes = usize::MAX;
         }
     }
-    a_room_that_retains_without_bounds: Glutton breaks P1 | G3 | G5 | G8 within 150 seeds {
+    a_room_that_retains_without_bounds: Glutton breaks G6 | P1 | G3 | G5 | G8 within 150 seeds {
         fn configure(&self, config: &mut Config) {
             config.namespaces.policies_mut().for_each(|policy| policy.history_bytes_per_room = usize::MAX);
         }
     }
-    a_hoarder_who_keeps_what_others_lose: Greedy breaks P1 | G2 | G3 | G5 | G7 | G8 within 100 seeds {
+    a_hoarder_who_keeps_what_others_lose: Greedy breaks G6 | P1 | G2 | G3 | G5 | G7 | G8 by GIVEN_UP {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let before = shard.snapshot();
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
@@ -495,7 +514,7 @@ defects! {
             }
         }
     }
-    an_address_that_comes_too_often: Stampede breaks P1 | G7 within 20 seeds {
+    an_address_that_comes_too_often: Stampede breaks P1 | G7 | G6 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.new_connections_per_ip = Rate::OFF;
         }

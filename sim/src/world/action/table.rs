@@ -158,24 +158,24 @@ macro_rules! action_table {
         if |world| true => |world| world.call(&calls::history_remove(room.index()));
     /// A backend asks who is in a room.
     ApiPresence(room: Room) = "api-presence", OFTEN_OF_THOSE_WHO_STAY,
-        if |world| true => |world| world.call(&calls::presence(room.index()));
+        if |world| true => |world| world.call(&unforeseen::presence(room.index()));
     /// A backend asks how many are in a room.
     ApiPresenceStats(room: Room) = "api-presence-stats", OFTEN_OF_THOSE_WHO_STAY,
-        if |world| true => |world| world.call(&calls::presence_stats(room.index()));
+        if |world| true => |world| world.call(&unforeseen::presence_stats(room.index()));
     /// A backend puts a user's connections into a room, with what they have missed.
     ApiSubscribe(user: User, room: Room, since: RecoverySince) = "api-subscribe", OFTEN_OF_THOSE_WHO_STAY,
         if |world| world.setup.users > 0 => |world| {
             let want = history_request::want(since, &world.place(room.index())).or_without();
-            world.call(&calls::subscribe(user.index(), room.index(), &want))
+            world.call(&unforeseen::subscribe(user.index(), room.index(), &want))
         };
     /// A backend takes a user's connections out of a room.
     ApiUnsubscribe(user: User, room: Room) = "api-unsubscribe", OFTEN_OF_THOSE_WHO_STAY,
-        if |world| world.setup.users > 0 => |world| world.call(&calls::unsubscribe(user.index(), room.index()));
+        if |world| world.setup.users > 0 => |world| world.call(&unforeseen::unsubscribe(user.index(), room.index()));
     /// A backend changes when a user's connections expire.
     ApiRefresh(user: User, renewal: Renewal) = "api-refresh", OFTEN_OF_THOSE_WHO_STAY,
         if |world| world.setup.users > 0 => |world| {
             let exp = world.expiry_of(renewal);
-            world.call(&calls::refresh(user.index(), renewal, exp))
+            world.call(&unforeseen::refresh(user.index(), renewal, exp))
         };
     /// A backend asks for several things in one call.
     ApiBatch(bundle: Bundle, user: User, room: Room) = "api-batch", OFTEN_OF_THOSE_WHO_STAY,
@@ -214,7 +214,7 @@ macro_rules! action_table {
     /// A backend makes a call without parameters.
     ApiLook(look: Look) = "api-look", OFTEN,
         if |world| true => |world| {
-            world.call(&ApiCall::asking(&look.word(), "{}", Guarantee::G8, |model| model.look(look)))
+            world.call(&ApiCall::reading(&look.word(), "{}"))
         };
     /// A backend makes a call that is refused before the machine sees it.
     ApiMisuse(call: BadCall) = "api-misuse", OFTEN, if |world| true => |world| world.misuse(call);
@@ -246,7 +246,7 @@ macro_rules! action_table {
     Frames(client: Client, frames: Frames) = "frames", fault(Family::Unruly),
         if |world| world.may_send_frames(client, frames) => |world| world.frames(client, frames);
     /// An upgrade request comes of a plain client that was in all of these rooms before. Every other client has a token
-    /// too, and was in its user's own room where nothing is foreseen.
+    /// too, and was in its user's own room.
     AcceptSince(client: Client, rooms: Rooms, since: RecoverySince) = "accept-since", seldom(30, 60),
         if |world| world.connection(client).is_none() && rooms.0 != 0 =>
         |world| world.accept_since(client, rooms, since);
@@ -257,17 +257,17 @@ macro_rules! action_table {
     ApiSubscribeSome(client: Client, selector: Selector, room: Room) = "api-subscribe-some", seldom(20, 30),
         if |world| world.may_select(client) => |world| {
             let want = history_request::want(RecoverySince::One, &world.place(room.index())).or_without();
-            world.call_for(client, selector, |user| calls::subscribe(user, room.index(), &want))
+            world.call_for(client, selector, |user| unforeseen::subscribe(user, room.index(), &want))
         };
     /// A backend takes some connections out of a room.
     ApiUnsubscribeSome(client: Client, selector: Selector, room: Room) = "api-unsubscribe-some", seldom(20, 20),
         if |world| world.may_select(client) =>
-        |world| world.call_for(client, selector, |user| calls::unsubscribe(user, room.index()));
+        |world| world.call_for(client, selector, |user| unforeseen::unsubscribe(user, room.index()));
     /// A backend changes when some connections expire.
     ApiRefreshSome(client: Client, selector: Selector, renewal: Renewal) = "api-refresh-some", seldom(20, 20),
         if |world| world.may_select(client) => |world| {
             let exp = world.expiry_of(renewal);
-            world.call_for(client, selector, |user| calls::refresh(user, renewal, exp))
+            world.call_for(client, selector, |user| unforeseen::refresh(user, renewal, exp))
         };
     /// A backend lists rooms or connections.
     ApiList(listing: Listing, user: User, room: Room) = "api-list", seldom(20, 40),

@@ -6,6 +6,7 @@ use crate::reference::calls;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Bundle, Key, Many, Part, Payload, User};
 use crate::world::api::selected::PARTS;
+use crate::world::api::unforeseen;
 use crate::world::history_request::{self, LogQuery, RecoverFrom};
 use crate::world::payload::Data;
 use crate::world::state::World;
@@ -15,13 +16,13 @@ impl<S: Subject> World<S> {
         let data = [self.data(Payload::Small), self.data(Payload::Small)];
         let all = history_request::query(Part::All, &self.place(room));
         let parts = self.parts(bundle, user, room, &data, &all);
-        self.batch(parts)
+        self.batch(&parts)
     }
 
     /// One call with these parts.
-    pub(in crate::world) fn batch(&mut self, parts: Vec<ApiCall<'_>>) -> Result<(), Failure> {
+    pub(in crate::world) fn batch(&mut self, parts: &[ApiCall<'_>]) -> Result<(), Failure> {
         let is_too_much = parts.len() > self.setup.config().limits.batch_commands;
-        let call = calls::batch(parts);
+        let call = unforeseen::batch(parts);
         if is_too_much {
             return self.refused_call(&call.method, &call.body, 106);
         }
@@ -39,9 +40,9 @@ impl<S: Subject> World<S> {
         let who = user.index();
         let publish = |data: &'a Data| calls::publish(room, data);
         let tell = |data: &'a Data| calls::publish_user(who, data);
-        let put_in = || calls::subscribe(who, room, &RecoverFrom::Nothing);
-        let take_out = || calls::unsubscribe(who, room);
-        let count = || calls::presence_stats(room);
+        let put_in = || unforeseen::subscribe(who, room, &RecoverFrom::Nothing);
+        let take_out = || unforeseen::unsubscribe(who, room);
+        let count = || unforeseen::presence_stats(room);
         match bundle {
             Bundle::TakeOut => vec![publish(first), take_out(), publish(second)],
             Bundle::PutIn => vec![put_in(), publish(first)],
@@ -53,7 +54,7 @@ impl<S: Subject> World<S> {
             Bundle::Remove => {
                 vec![publish(first), calls::history_remove(room), publish(second), calls::history(room, all)]
             }
-            Bundle::Everywhere => vec![publish(first), tell(second), calls::presence(room)],
+            Bundle::Everywhere => vec![publish(first), tell(second), unforeseen::presence(room)],
             Bundle::Misspelt => vec![publish(first), calls::refused("publish", "{}", 107), publish(second)],
             Bundle::Twice => {
                 let once = |data: &'a Data| calls::publish_once(room, Key::A, data, 0);
@@ -77,10 +78,10 @@ impl<S: Subject> World<S> {
         let data: Vec<Data> = (0..parts).map(|_| self.data(Payload::Small)).collect();
         let part = |(at, data)| match (many, at % 3) {
             (Many::Messages, _) => calls::publish_all(data),
-            (Many::Mixed, 0) => calls::presence_stats(room),
+            (Many::Mixed, 0) => unforeseen::presence_stats(room),
             (Many::Mixed, 1) => calls::publish_user(user, data),
             _ => calls::publish(room, data),
         };
-        self.batch(data.iter().enumerate().map(part).collect())
+        self.batch(&data.iter().enumerate().map(part).collect::<Vec<_>>())
     }
 }

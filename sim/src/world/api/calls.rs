@@ -3,12 +3,13 @@
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::reference::api_call::ApiCall;
 use crate::reference::calls;
-use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
 use crate::world::action::{BadCall, Client, Dismissal, Key, Part, Payload, Renewal};
+use crate::world::api::unforeseen;
 use crate::world::history_request;
 use crate::world::payload::Data;
 use crate::world::state::World;
+use crate::world::stimulus::Stimulus;
 use parlor_core::api::json;
 use parlor_core::{CallId, ClientId, Input};
 
@@ -61,9 +62,8 @@ impl<S: Subject> World<S> {
     }
 
     /// A message for the connection that this client has, or had.
-    pub(in crate::world) fn send_to<'a>(&self, client: Client, data: &'a Data) -> ApiCall<'a> {
-        let receiver = self.connection(client).map(|_| client.index());
-        calls::send(self.known_id(client), receiver, data)
+    pub(in crate::world) fn send_to(&self, client: Client, data: &Data) -> ApiCall<'static> {
+        unforeseen::send(self.known_id(client), data)
     }
 
     pub(in crate::world) fn publish_call(&mut self, call: &ApiCall<'_>, data: &Data) -> Result<(), Failure> {

@@ -3,8 +3,6 @@
 use crate::goals::Goal;
 use crate::guarantees::Failure;
 use crate::reference::api_call::ApiCall;
-use crate::reference::calls;
-use crate::reference::selection::{ConnectionSelection, ListQuery};
 use crate::subjects::subject::Subject;
 use crate::world::action::{Client, Code, Listing, Selector};
 use crate::world::names::{room_name, user_name};
@@ -17,11 +15,10 @@ pub(in crate::world) const PARTS: u64 = 120;
 /// A public id that no connection has.
 const NOBODY: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
-/// Whom a call names, and which connections it means by that.
+/// Whom a call names.
 struct Selected {
     fields: Value,
     user: Option<usize>,
-    meant: ConnectionSelection,
 }
 
 impl<S: Subject> World<S> {
@@ -33,20 +30,20 @@ impl<S: Subject> World<S> {
             self.reach(Goal::MeantNobody);
         }
         let id = client_id.to_string();
-        let (fields, meant) = match selector {
-            Selector::Client | Selector::Stranger => (json!({ "client": id }), ConnectionSelection::One(client_id)),
-            Selector::Session | Selector::Lone => (json!({ "session": id }), ConnectionSelection::One(client_id)),
-            Selector::Both => (json!({ "client": id, "session": id }), ConnectionSelection::One(client_id)),
-            Selector::Torn => (json!({ "client": id, "session": NOBODY }), ConnectionSelection::Nobody),
-            Selector::AllBut => (json!({ "whitelist": [id, NOBODY] }), ConnectionSelection::AllBut(client_id)),
-            Selector::AllButNobody => (json!({ "whitelist": ["nobody", null] }), ConnectionSelection::All),
+        let fields = match selector {
+            Selector::Client | Selector::Stranger => json!({ "client": id }),
+            Selector::Session | Selector::Lone => json!({ "session": id }),
+            Selector::Both => json!({ "client": id, "session": id }),
+            Selector::Torn => json!({ "client": id, "session": NOBODY }),
+            Selector::AllBut => json!({ "whitelist": [id, NOBODY] }),
+            Selector::AllButNobody => json!({ "whitelist": ["nobody", null] }),
         };
         let user = match selector {
             Selector::Lone => None,
             Selector::Stranger => Some((own + 1) % users),
             _ => Some(own),
         };
-        Selected { fields, user, meant }
+        Selected { fields, user }
     }
 
     pub(in crate::world) fn disconnect_some(
@@ -55,14 +52,14 @@ impl<S: Subject> World<S> {
         selector: Selector,
         code: Code,
     ) -> Result<(), Failure> {
-        let Selected { mut fields, user, meant } = self.selected(client, selector);
+        let Selected { mut fields, user } = self.selected(client, selector);
         let number: u16 = code.number();
         fields["disconnect"] = json!({ "code": number, "reason": "so" });
         user.into_iter().for_each(|user| fields["user"] = user_name(user).into());
         if matches!(code, Code::TooLow | Code::TooHigh) {
             return self.refused_call("disconnect", &fields.to_string(), 107);
         }
-        self.call(&calls::disconnect_selected(user, meant, number, &fields))
+        self.call(&ApiCall::unforeseen("disconnect", fields))
     }
 
     /// A call that needs a user, and knows no exceptions.
@@ -72,7 +69,7 @@ impl<S: Subject> World<S> {
         selector: Selector,
         call: impl FnOnce(usize) -> ApiCall<'a>,
     ) -> Result<(), Failure> {
-        let Selected { fields, user, meant } = self.selected(client, selector);
+        let Selected { fields, user } = self.selected(client, selector);
         let call = call(user.unwrap_or(0));
         let mut body: Value = serde_json::from_str(&call.body).expect("a body is JSON");
         fields.as_object().into_iter().flatten().for_each(|(name, value)| body[name] = value.clone());
@@ -82,7 +79,7 @@ impl<S: Subject> World<S> {
         if user.is_none() || matches!(selector, Selector::AllBut | Selector::AllButNobody) {
             return self.refused_call(&call.method, &body.to_string(), 107);
         }
-        self.call(&call.of(meant, &body))
+        self.call(&call.with_body(&body))
     }
 
     pub(in crate::world) fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
@@ -100,48 +97,41 @@ impl<S: Subject> World<S> {
             pattern.is_some() || matches!(listing, Listing::FirstRoom | Listing::NextRooms | Listing::RestOfRooms);
         let goes_on = matches!(listing, Listing::NextRooms | Listing::RestOfRooms | Listing::Next | Listing::Rest);
         let page = self.pages[usize::from(of_rooms)].clone().filter(|_| goes_on);
-        let list = ListQuery {
-            of_rooms,
-            pattern,
-            user: matches!(listing, Listing::OfUser | Listing::OfUserInRoom).then_some(user),
-            room: matches!(listing, Listing::InRoom | Listing::OfUserInRoom).then_some(room),
-            limit: match listing {
-                Listing::FirstRoom | Listing::First => Some(1),
-                Listing::NextRooms | Listing::Next => Some(2),
-                Listing::OfNone => Some(0),
-                Listing::TooMany => Some(1001),
-                _ => None,
-            },
-            after: page.as_ref().map(|page| page.last.as_str()),
+        let limit = match listing {
+            Listing::FirstRoom | Listing::First => Some(1),
+            Listing::NextRooms | Listing::Next => Some(2),
+            Listing::OfNone => Some(0),
+            Listing::TooMany => Some(1001),
+            _ => None,
         };
-        let mut body = json!({ "limit": list.limit, "cursor": page.as_ref().map(|page| &page.cursor) });
-        list.pattern.into_iter().for_each(|pattern| body["pattern"] = pattern.into());
-        list.user.into_iter().for_each(|user| body["user"] = user_name(user).into());
-        list.room.into_iter().for_each(|room| body["channel"] = room_name(room).into());
+        let mut body = json!({ "limit": limit, "cursor": page.map(|page| page.cursor) });
+        pattern.into_iter().for_each(|pattern| body["pattern"] = pattern.into());
+        if matches!(listing, Listing::OfUser | Listing::OfUserInRoom) {
+            body["user"] = user_name(user).into();
+        }
+        if matches!(listing, Listing::InRoom | Listing::OfUserInRoom) {
+            body["channel"] = room_name(room).into();
+        }
         if listing == Listing::OddCursor {
             body["cursor"] = "odd".into();
         }
-        let call = calls::list(list, &body);
+        let call = ApiCall::unforeseen(if of_rooms { "channels" } else { "connections" }, body);
         let is_refused =
             matches!(listing, Listing::LongPattern | Listing::OfNone | Listing::TooMany | Listing::OddCursor);
         if is_refused {
             return self.refused_call(&call.method, &call.body, 107);
         }
         self.call(&call)?;
-        self.turn_page(of_rooms, &call.method);
+        self.turn_page(of_rooms);
         Ok(())
     }
 
     /// Records where the list goes on that was answered last.
-    fn turn_page(&mut self, of_rooms: bool, method: &str) {
+    fn turn_page(&mut self, of_rooms: bool) {
         // A list that is answered later goes on nowhere.
         let answer: Value = serde_json::from_str(&self.answered).unwrap_or_default();
         let result = &answer["result"];
-        let last = result[method].as_object().and_then(|list| list.keys().max());
-        let page = result["cursor"]
-            .as_str()
-            .zip(last)
-            .map(|(cursor, last)| ListPage { cursor: cursor.into(), last: last.clone() });
+        let page = result["cursor"].as_str().map(|cursor| ListPage { cursor: cursor.into() });
         self.pages[usize::from(of_rooms)] = page;
     }
 }

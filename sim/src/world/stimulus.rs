@@ -1,11 +1,11 @@
-//! The reference model's view of one input.
+//! One input, in the words of the world: the reference model is told of it, and what is judged from states alone depends on it.
 
-use super::api_call::ApiCall;
-use super::arrival::TokenOutcome;
-use crate::world::client_message::ClientMessage;
+use super::client_message::ClientMessage;
+use crate::reference::api_call::ApiCall;
+use crate::reference::arrival::TokenOutcome;
 use parlor_core::CloseCause;
 
-/// One input, as the reference model is told of it.
+/// One input, as it is told of.
 #[derive(Clone, Debug)]
 pub enum Stimulus<'a> {
     /// The 101 is out.

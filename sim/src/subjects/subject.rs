@@ -100,6 +100,8 @@ pub trait Subject {
     {
         Self::new(config, seed)
     }
+    /// Has the sockets of a driver encrypt what they are offered.
+    fn encrypt(&mut self) {}
     /// Takes in a connection.
     ///
     /// # Errors

@@ -255,6 +255,12 @@ impl<S: Subject> World<S> {
         if !S::HAS_DRIVER {
             self.receive(client, &pending[..taken])?;
         }
+        if self.setup.encrypts == 1 && !S::HAS_DRIVER {
+            let socket = &mut self.connection_mut(client).socket;
+            socket.encrypt(&pending, taken)?;
+            let bytes = taken + socket.encrypted.len();
+            self.turn(Input::Committed { conn: id, bytes }, &Stimulus::Stale)?;
+        }
         self.turn(Input::Flushed { conn: id, bytes: taken }, &Stimulus::Flushed(client.index(), taken))
     }
 

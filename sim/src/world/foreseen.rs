@@ -33,7 +33,8 @@ impl Setup {
     /// The same world without what is not foreseen.
     #[must_use]
     pub fn foreseeable(&self) -> Self {
-        let plain = Self { shards: 1, slow_links: 0, has_grace: 0, namespaces: 0, refuse_user: 0, ..self.clone() };
+        let plain =
+            Self { shards: 1, slow_links: 0, encrypts: 0, has_grace: 0, namespaces: 0, refuse_user: 0, ..self.clone() };
         let mut small = LEFT_OUT.iter().fold(plain, |setup, limit| setup.with_default(*limit));
         // With its user's own, a connection can be in all rooms.
         let most = (self.limits.rooms_per_connection as u64).saturating_sub(1);
@@ -45,7 +46,11 @@ impl Setup {
     #[must_use]
     pub fn is_foreseen(&self) -> bool {
         let has_room = self.rooms < self.limits.rooms_per_connection as u64;
-        let is_small = self.namespaces == 0 && self.has_grace == 0 && self.refuse_user == 0 && self.shards == 1;
+        let is_small = self.encrypts == 0
+            && self.namespaces == 0
+            && self.has_grace == 0
+            && self.refuse_user == 0
+            && self.shards == 1;
         let is_default = |limit: &Limit| *limit == Limit::RoomsPerConnection || self.has_default(*limit);
         let is_judged = self.foreseen == 1 && self.checked_by == CheckedBy::All;
         is_judged && is_small && has_room && LEFT_OUT.iter().all(is_default)

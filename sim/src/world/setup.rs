@@ -303,6 +303,8 @@ setup! {
     shards = 1, up to 8, never ();
     /// Whether what shards send to each other waits until an action delivers it.
     slow_links = 0, up to 1, never ();
+    /// Whether sockets encrypt what they are offered, as TLS does: what is encrypted cannot be taken back. It is not foreseen.
+    encrypts = 0, up to 1, in (40 of 100);
 }
 
 impl Setup {

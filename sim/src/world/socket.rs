@@ -4,6 +4,9 @@ use crate::guarantees::{Failure, Guarantee};
 use crate::world::action::WriteBudget;
 use crate::world::frames::{Parser, ReceivedFrame};
 
+/// The most bytes that are encrypted at a time: more than a small frame, and less than two.
+pub const RECORD_BYTES: usize = 100;
+
 /// The server's side of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Socket {
@@ -18,6 +21,8 @@ pub struct Socket {
     pub broken: bool,
     /// A Close frame has come through: nothing may follow it.
     pub closed: bool,
+    /// What is encrypted and has not come through: it comes next.
+    pub encrypted: Vec<u8>,
     /// Everything that came through, where a second reader is to read it in the end.
     pub record: Option<Vec<u8>>,
 }
@@ -62,6 +67,23 @@ impl Socket {
         };
         self.blocked = self.stalled;
         Some(taken)
+    }
+
+    /// Encrypts a record of what is left of `pending` once `taken` bytes have come through, unless there is one.
+    ///
+    /// # Errors
+    /// What is encrypted is not offered again as it was.
+    pub fn encrypt(&mut self, pending: &[u8], taken: usize) -> Result<(), Failure> {
+        if !pending.starts_with(&self.encrypted) {
+            let words = format_args!("{:02x?}, which is encrypted, to come next", self.encrypted);
+            return Err(Failure::new(Guarantee::G1, words, format_args!("{pending:02x?}")));
+        }
+        self.encrypted.drain(..taken.min(self.encrypted.len()));
+        let rest = &pending[taken..];
+        if self.encrypted.is_empty() {
+            self.encrypted.extend_from_slice(&rest[..rest.len().min(RECORD_BYTES)]);
+        }
+        Ok(())
     }
 
     /// Takes these bytes, checks them (nothing after a Close frame, no frame cut by another), and returns the frames

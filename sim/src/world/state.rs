@@ -72,7 +72,10 @@ impl<S: Subject> World<S> {
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
         let shards = usize::try_from(setup.shards).ok().and_then(NonZeroUsize::new).expect("a few shards");
-        let subject = S::with_shards(setup.config(), setup.subject_seed(), shards, setup.slow_links == 1);
+        let mut subject = S::with_shards(setup.config(), setup.subject_seed(), shards, setup.slow_links == 1);
+        if setup.encrypts == 1 {
+            subject.encrypt();
+        }
         Self {
             seen: subject.snapshot(),
             subject,

@@ -295,6 +295,7 @@ impl<S: Subject> World<S> {
         | Input::Fragment { conn, .. }
         | Input::HalfFrame { conn, .. }
         | Input::Unread { conn, .. }
+        | Input::Committed { conn, .. }
         | Input::Pong { conn }) = input
         else {
             return Err(unasked());
@@ -311,6 +312,7 @@ impl<S: Subject> World<S> {
                 self.check_turn(now, seen, &Stimulus::HalfFrame(client, *bytes), Some(input))
             }
             Input::Unread { bytes, .. } => self.check_turn(now, seen, &Stimulus::Unread(client, *bytes), Some(input)),
+            Input::Committed { .. } => self.check_turn(now, seen, &Stimulus::Stale, Some(input)),
             Input::Pong { .. } => self.check_turn(now, seen, &Stimulus::Pong(client), Some(input)),
             Input::Authenticated { verdict, .. } => {
                 let outcome = self.outcome_of(now, client, verdict)?;
@@ -355,14 +357,14 @@ impl<S: Subject> World<S> {
                         }
                     }
                 }
-                Effect::Closed { conn, .. } => self.hang_up(*conn)?,
+                Effect::Closed { conn, end } => self.hang_up(*conn, end.clean)?,
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn hang_up(&mut self, conn: ConnId) -> Result<(), Failure> {
+    fn hang_up(&mut self, conn: ConnId, is_clean: bool) -> Result<(), Failure> {
         let ended = self
             .clients
             .iter_mut()
@@ -371,6 +373,11 @@ impl<S: Subject> World<S> {
         let Some(client) = ended else { return self.heed(Err(twice())) };
         let connection = client.connection.take().expect("it was found by its connection");
         client.former = Some((connection.id, connection.client_id));
+        let encrypted = &connection.socket.encrypted;
+        if is_clean && !encrypted.is_empty() {
+            let words = format_args!("{encrypted:02x?}, which is encrypted, to come before a clean end");
+            return Err(Failure::new(Guarantee::G1, words, conn));
+        }
         connection.check_stream()
     }
 

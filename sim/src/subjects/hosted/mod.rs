@@ -10,6 +10,7 @@ mod watch;
 use crate::goals::Goal;
 use crate::rng::Rng;
 use crate::subjects::subject::{Mint, Subject, TurnReport};
+use crate::world::socket::RECORD_BYTES;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::TokenVerifier;
 use parlor::net::driver::Handshake;
@@ -45,6 +46,8 @@ pub struct Hosted {
     fragmented: BTreeSet<ConnId>,
     /// Bytes still to come of the Pong that a client has begun to send.
     half_sent: BTreeMap<ConnId, Vec<u8>>,
+    /// Whether its sockets encrypt what they are offered.
+    encrypts: bool,
     /// How bytes are cut, and in which order tasks run.
     rng: Rng,
 }
@@ -64,13 +67,18 @@ impl Subject for Hosted {
             answering: BTreeSet::new(),
             fragmented: BTreeSet::new(),
             half_sent: BTreeMap::new(),
+            encrypts: false,
             rng: Rng::stream(drawn, "hosted"),
         }
     }
 
+    fn encrypt(&mut self) {
+        self.encrypts = true;
+    }
+
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
         let accepted = self.host.accept(now, request)?;
-        let pipe = Pipe::default();
+        let pipe = if self.encrypts { Pipe::encrypting(RECORD_BYTES) } else { Pipe::default() };
         let conn = accepted.conn();
         self.host.open(accepted, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
         self.pipes.insert(conn, pipe);

@@ -53,6 +53,10 @@ struct Ends {
     broken: bool,
     /// How often it took nothing, since this was last asked.
     refusals: usize,
+    /// The most bytes that it encrypts at a time; None where it encrypts none.
+    record_bytes: Option<usize>,
+    /// Bytes that it has encrypted and did not take.
+    encrypted: Vec<u8>,
     /// Bytes that it took and that were not fetched yet.
     taken: Vec<u8>,
     /// The driver will write nothing more.
@@ -63,6 +67,13 @@ struct Ends {
 }
 
 impl Pipe {
+    /// A socket that encrypts what it is offered, at most so many bytes at a time.
+    pub(crate) fn encrypting(record_bytes: usize) -> Self {
+        let pipe = Self::default();
+        pipe.0.borrow_mut().record_bytes = Some(record_bytes);
+        pipe
+    }
+
     /// Bytes come in.
     pub(crate) fn deliver(&self, piece: &[u8]) {
         let mut ends = self.0.borrow_mut();
@@ -150,14 +161,25 @@ impl Transport for Pipe {
         if ends.broken {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(ends.room).collect();
+        let offered: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        assert!(offered.starts_with(&ends.encrypted), "G1: {:02x?} is encrypted, and comes next", ends.encrypted);
+        let bytes = &offered[..ends.room.min(offered.len())];
         if bytes.is_empty() {
             ends.refusals += 1;
+            if let Some(most) = ends.record_bytes.filter(|_| ends.encrypted.is_empty()) {
+                ends.encrypted.extend_from_slice(&offered[..most.min(offered.len())]);
+            }
             return Err(ErrorKind::WouldBlock.into());
         }
         ends.room -= bytes.len();
-        ends.taken.extend(&bytes);
+        let sent = bytes.len().min(ends.encrypted.len());
+        ends.encrypted.drain(..sent);
+        ends.taken.extend(bytes);
         Ok(bytes.len())
+    }
+
+    fn committed(&self) -> usize {
+        self.0.borrow().encrypted.len()
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,7 +192,9 @@ impl Transport for Pipe {
     }
 
     fn finish(&mut self) {
-        self.0.borrow_mut().finished = true;
+        let mut ends = self.0.borrow_mut();
+        assert!(ends.encrypted.is_empty(), "G1: the end of the stream before {:02x?}", ends.encrypted);
+        ends.finished = true;
     }
 
     fn abort(&mut self) {

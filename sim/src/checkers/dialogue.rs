@@ -108,7 +108,12 @@ impl ClientDialogue {
         let result = &reply[method];
         let answer = error.map_or(Ok(result), Err);
         self.connected |= method == "connect" && error.is_none();
-        self.may_be_unheard &= !self.connected;
+        if self.connected && self.may_be_unheard {
+            // It does not know which of those that it has said was heard, nor what it has said before the last one.
+            let last = self.asked.iter().rposition(|command| command.method == "connect");
+            self.asked.drain(..last.map_or(0, |last| last + 1));
+            self.may_be_unheard = false;
+        }
         if method == "connect" && !self.connected {
             let next = self.asked.iter().position(|command| command.method == "connect");
             (self.turned_down, self.may_be_unheard) = (next.is_none(), next.is_some());

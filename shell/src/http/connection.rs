@@ -71,7 +71,7 @@ async fn serve_tls(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpS
     };
     match handshake {
         Ok(Ok(socket)) => serve(shard, ClientSocket::Tls(socket), session).await,
-        Ok(Err((error, socket))) => session.handshake_failed(&shard, &error, socket),
+        Ok(Err((error, plain))) => session.handshake_failed(&shard, &error, plain),
         Err(_) => record_limit(&shard, Limit::RequestTimeout, session.address),
     }
 }

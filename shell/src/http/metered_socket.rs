@@ -102,7 +102,7 @@ impl AsyncWrite for MeteredSocket {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
         // TLS takes bytes that the socket refuses then.
-        self.is_full.set(self.is_full.get() || flushed.is_pending());
+        self.is_full.set(flushed.is_pending());
         flushed
     }
 

@@ -9,9 +9,8 @@ use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
 use hyper::StatusCode;
 use parlor_core::Limit;
-use rustls::InvalidMessage;
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::rc::Rc;
 use tokio::net::TcpStream;
@@ -110,18 +109,17 @@ impl HttpSession {
         }
     }
 
-    /// Counts and logs a TLS handshake that failed. Who speaks HTTP instead is told so.
-    pub(super) fn handshake_failed(&self, shard: &ShardRuntime, error: &io::Error, socket: TcpStream) {
-        let is_no_tls = matches!(
-            error.get_ref().and_then(|error| error.downcast_ref()),
-            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType))
-        );
-        if is_no_tls {
+    /// Counts and logs a TLS handshake that failed. Who speaks HTTP instead, on this `plain` socket, is told so. Who only
+    /// looks whether the port is open has not failed.
+    pub(super) fn handshake_failed(&self, shard: &ShardRuntime, error: &io::Error, plain: Option<TcpStream>) {
+        if let Some(socket) = plain {
             let message = "this address speaks TLS; use https:// or wss://";
             let response = error_response(StatusCode::BAD_REQUEST, message, None);
             ClientSocket::Tcp(socket).write_last(response.as_bytes());
         }
-        self.record(shard, RefusalReason::Tls, format!("the TLS handshake failed: {error}"));
+        if error.kind() == ErrorKind::InvalidData {
+            self.record(shard, RefusalReason::Tls, format!("the TLS handshake failed: {error}"));
+        }
     }
 
     fn record(&self, shard: &ShardRuntime, reason: RefusalReason, why: String) {

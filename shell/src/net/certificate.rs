@@ -6,8 +6,9 @@ use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
-use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fs::{self, File};
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The certificate chain and the key of the server.
 #[derive(Debug)]
@@ -65,7 +66,11 @@ impl ServerCertificate {
 
     /// The configuration for a new handshake.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).config.clone()
+        self.current().config.clone()
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the files again. Connections that are open keep what they have.
@@ -74,12 +79,12 @@ impl ServerCertificate {
     /// A sentence that names the setting and the file. What was in use before stays.
     pub fn reload(&self) -> Result<Reloaded, String> {
         let content = self.files.read()?;
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if content == current.content {
+        if content == self.current().content {
             return Ok(Reloaded::Unchanged);
         }
+        // Not under the lock, which each new connection takes.
         let config = self.files.config(&content)?;
-        *current = Current { content, config };
+        *self.current() = Current { content, config };
         Ok(Reloaded::Replaced)
     }
 }
@@ -93,7 +98,7 @@ impl Files {
         let Self { cert: cert_file, key: key_file, .. } = self;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&content.cert)
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("tls_cert: {cert_file} is not PEM: {error}"))?;
+            .map_err(|error| format!("tls_cert: {cert_file} is not PEM: {}", words(&error)))?;
         if chain.is_empty() {
             return Err(format!("tls_cert: {cert_file} has no certificate; expected -----BEGIN CERTIFICATE-----"));
         }
@@ -101,7 +106,7 @@ impl Files {
             pem::Error::NoItemsFound => {
                 format!("tls_key: {key_file} has no private key; expected -----BEGIN PRIVATE KEY-----")
             }
-            error => format!("tls_key: {key_file} is not PEM: {error}"),
+            error => format!("tls_key: {key_file} is not PEM: {}", words(&error)),
         })?;
         let unusable = |error| match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -121,13 +126,30 @@ impl Files {
     }
 }
 
-/// Reads a whole file.
+/// What is wrong with a file, without anything that is in it: the words of the library quote lines, and a key may be on one.
+fn words(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::IllegalSectionStart { .. } | pem::Error::MissingSectionEnd { .. } => {
+            "-----BEGIN …-----, the data and -----END …----- need lines of their own"
+        }
+        pem::Error::Base64Decode(_) => "the data between -----BEGIN …----- and -----END …----- is not base64",
+        _ => "expected -----BEGIN …-----, lines of base64, and -----END …-----",
+    }
+}
+
+/// Reads a whole file, which must be a regular one: others may never end, or never begin.
 fn read(setting: &str, file: &str) -> Result<Vec<u8>, String> {
-    let content =
-        fs::metadata(file).and_then(|found| if found.len() > FILE_BYTES { Ok(Vec::new()) } else { fs::read(file) });
+    let content = fs::metadata(file).and_then(|found| {
+        let mut content = Vec::new();
+        if found.is_file() {
+            File::open(file)?.take(FILE_BYTES + 1).read_to_end(&mut content)?;
+        }
+        Ok(content)
+    });
     match content {
-        Ok(content) if content.is_empty() => {
-            Err(format!("{setting}: {file} is empty, or larger than {FILE_BYTES} bytes"))
+        Ok(content) if content.is_empty() => Err(format!("{setting}: {file} is empty, or no regular file")),
+        Ok(content) if content.len() as u64 > FILE_BYTES => {
+            Err(format!("{setting}: {file} is larger than {FILE_BYTES} bytes"))
         }
         Ok(content) => Ok(content),
         Err(error) => Err(format!("{setting}: cannot read {file}: {error}")),
@@ -172,6 +194,31 @@ mod tests {
             assert!(wrong.contains("tls_cert") && wrong.contains("cert.pem"), "{wrong}");
             assert!(Arc::ptr_eq(&renewed, &certificate.config()));
         }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn an_error_shows_nothing_of_a_key() {
+        let folder = std::env::temp_dir().join(format!("parlor-certificate-words-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("both.pem").to_str().unwrap().to_owned();
+        let pair = KeyPair::generate().unwrap();
+        let cert = CertificateParams::new(["localhost".into()]).unwrap().self_signed(&pair).unwrap();
+        let good = folder.join("cert.pem").to_str().unwrap().to_owned();
+        fs::write(&good, cert.pem()).unwrap();
+        let key = pair.serialize_pem();
+        for text in
+            [key.replace('\n', "\\n"), key.replace('\n', "\\n").trim_end_matches("\\n").into(), key.replace('\n', " ")]
+        {
+            fs::write(&file, text).unwrap();
+            for wrong in [ServerCertificate::load(&good, &file), ServerCertificate::load(&file, &file)] {
+                let wrong = wrong.unwrap_err();
+                assert!(!wrong.contains("MIG") && !wrong.contains("77, 73, 71"), "{wrong}");
+                assert!(wrong.contains("both.pem") && wrong.contains("tls_"), "{wrong}");
+            }
+        }
+        let wrong = ServerCertificate::load(&good, "/dev/zero").unwrap_err();
+        assert!(wrong.contains("no regular file"), "{wrong}");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::net::driver::Transport;
 use crate::net::tcp;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{InvalidMessage, ServerConfig, ServerConnection};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
@@ -22,6 +22,8 @@ pub(crate) struct TlsSocket {
     /// Bytes whose ciphertext waits for the socket.
     committed: usize,
     end: StreamEnd,
+    /// The first bytes of the client were no TLS.
+    is_plain: bool,
 }
 
 /// The end of the stream to the client.
@@ -40,21 +42,21 @@ impl TlsSocket {
     /// Performs the handshake. Its owner bounds the time.
     ///
     /// # Errors
-    /// The error of the socket, or one of the kind [`ErrorKind::InvalidData`] with a [`rustls::Error`]; and the socket, on
-    /// which an alert was sent.
+    /// The error of the socket, or one of the kind [`ErrorKind::InvalidData`] with a [`rustls::Error`]. With it the socket,
+    /// where the client does not speak TLS and nothing was sent to it.
     pub(crate) async fn accept(
         socket: TcpStream,
         config: Arc<ServerConfig>,
-    ) -> Result<Box<Self>, (io::Error, TcpStream)> {
+    ) -> Result<Box<Self>, (io::Error, Option<TcpStream>)> {
         let mut session = match ServerConnection::new(config) {
             Ok(session) => session,
-            Err(error) => return Err((io::Error::new(ErrorKind::InvalidData, error), socket)),
+            Err(error) => return Err((io::Error::new(ErrorKind::InvalidData, error), None)),
         };
         session.set_buffer_limit(Some(RECORD_BYTES));
-        let mut tls = Box::new(Self { socket, session, committed: 0, end: StreamEnd::Open });
+        let mut tls = Box::new(Self { socket, session, committed: 0, end: StreamEnd::Open, is_plain: false });
         match poll_fn(|cx| tls.poll_handshake(cx)).await {
             Ok(()) => Ok(tls),
-            Err(error) => Err((error, tls.socket)),
+            Err(error) => Err((error, tls.is_plain.then_some(tls.socket))),
         }
     }
 
@@ -115,8 +117,12 @@ impl TlsSocket {
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(bytes) => {
                     if let Err(error) = self.session.process_new_packets() {
-                        // The alert that says why. If the socket is full, its client is not reading.
-                        let _ = self.send();
+                        let is_no_tls = error == rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+                        self.is_plain = is_no_tls && self.session.protocol_version().is_none();
+                        if !self.is_plain {
+                            // The alert that says why. If the socket is full, its client is not reading.
+                            let _ = self.send();
+                        }
                         return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
                     }
                     return Poll::Ready(Ok(bytes));
@@ -149,6 +155,10 @@ impl Transport for TlsSocket {
         self.send()?;
         if self.committed == 0 {
             self.committed = self.session.writer().write_vectored(slices)?;
+            if !self.session.wants_write() {
+                // The key of the session has encrypted all that it may (RFC 8446 section 5.5).
+                return Err(ErrorKind::BrokenPipe.into());
+            }
             self.send()?;
         }
         Ok(std::mem::take(&mut self.committed))

@@ -424,6 +424,8 @@ impl<T: Transport> Environment<T> {
             Effect::Finish(conn) => {
                 if let Some(entry) = self.connections.get(conn) {
                     entry.driver.finish();
+                    // What a full socket did not take of the end leaves when it is polled.
+                    entry.waker.wake_by_ref();
                 }
             }
             Effect::Closed { conn, end } => self.connection_closed(conn, &end),

@@ -115,6 +115,7 @@ pub fn ask(socket: &mut (impl Read + Write), request: &[u8]) -> Answer {
     let length = length.header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; if request.starts_with(b"HEAD ") { 0 } else { length }];
     socket.read_exact(&mut body).unwrap();
+    assert!(head.starts_with("HTTP/1."), "{head:?}");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let answer = Answer { status, head, body: String::from_utf8(body).unwrap() };
     observed::note_answer(&answer);

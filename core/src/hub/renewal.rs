@@ -39,7 +39,11 @@ impl RoomChanges {
     ) -> Self {
         let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(RoomName, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
-        let left = withdrawn.iter().filter(|(_, wanted)| wanted.difference(Reasons::TOKEN).is_none()).count();
+        // Its client has asked for those that are opened, and stays in them.
+        let is_left = |(room, wanted): &&(RoomName, Reasons)| {
+            wanted.difference(Reasons::TOKEN).is_none() && opened.iter().all(|(opened, _)| opened != room)
+        };
+        let left = withdrawn.iter().filter(is_left).count();
         let is_new = |room: &&RoomName| !open.granted.contains(room) && !registry.has_membership(slot, room);
         let granted = channels.iter().filter(is_new).map(|room| (room.clone(), Reasons::TOKEN));
         let mut new: Vec<(RoomName, Reasons)> = granted.collect();

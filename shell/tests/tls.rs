@@ -6,6 +6,7 @@ mod common;
 
 use common::program::Program;
 use common::{Answer, Client, KEY, PATIENCE, PONG, ask, connect, frame, start, wait_until};
+use parlor::config::Settings;
 use parlor::server::Server;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -47,9 +48,14 @@ impl Files {
 
     /// A server that speaks TLS by them.
     fn serve(&self) -> Server {
+        self.serve_with(|_| {})
+    }
+
+    fn serve_with(&self, change: impl FnOnce(&mut Settings)) -> Server {
         start(|settings| {
             settings.tls_cert = Some(self.path("cert.pem"));
             settings.tls_key = Some(self.path("key.pem"));
+            change(settings);
         })
     }
 
@@ -59,7 +65,7 @@ impl Files {
         Program::start(&["--api-key", KEY, "--dev", "true", "--tls-cert", &cert, "--tls-key", &key])
     }
 
-    /// What a client that trusts the certificate needs.
+    /// The configuration of a client that trusts the certificate.
     fn trusting(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.cert.clone()).unwrap();
@@ -162,9 +168,7 @@ fn narrow(files: &Files, address: SocketAddr) -> TlsStream {
 fn who_reads_late_reads_everything_in_order_and_then_the_close() {
     const COUNT: usize = 3_000;
     let files = Files::new("late");
-    let server = start(|settings| {
-        settings.tls_cert = Some(files.path("cert.pem"));
-        settings.tls_key = Some(files.path("key.pem"));
+    let server = files.serve_with(|settings| {
         settings.limits.outbox_frames = 10_000;
         settings.limits.outbox_bytes = 64 << 20;
         settings.limits.outbox_bytes_total = 128 << 20;
@@ -192,9 +196,7 @@ fn who_reads_late_reads_everything_in_order_and_then_the_close() {
 #[test]
 fn a_slow_consumer_reads_whole_frames_and_then_its_close() {
     let files = Files::new("slow");
-    let server = start(|settings| {
-        settings.tls_cert = Some(files.path("cert.pem"));
-        settings.tls_key = Some(files.path("key.pem"));
+    let server = files.serve_with(|settings| {
         settings.limits.outbox_frames = 100;
     });
     let mut client = Client::over(narrow(&files, server.address()), "/ws/a?greeting=off", "", b"");
@@ -247,9 +249,7 @@ fn a_certificate_is_replaced_while_connections_stay() {
 #[test]
 fn a_silent_client_has_as_long_for_its_handshake_as_for_a_request() {
     let files = Files::new("silent");
-    let server = start(|settings| {
-        settings.tls_cert = Some(files.path("cert.pem"));
-        settings.tls_key = Some(files.path("key.pem"));
+    let server = files.serve_with(|settings| {
         settings.limits.request_timeout = Duration::from_millis(300);
     });
     let mut socket = connect(server.address());
@@ -263,7 +263,7 @@ fn a_mistake_in_the_files_is_named() {
     let files = Files::new("wrong");
     let other = Files::new("other");
     let load = |cert: Option<String>, key: Option<String>| {
-        let settings = parlor::config::Settings { tls_cert: cert, tls_key: key, ..Default::default() };
+        let settings = Settings { tls_cert: cert, tls_key: key, ..Default::default() };
         settings.check().unwrap_err()
     };
     let [cert, key, others] = [files.path("cert.pem"), files.path("key.pem"), other.path("key.pem")].map(Some);

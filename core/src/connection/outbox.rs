@@ -116,7 +116,7 @@ impl Outbox {
         &self.0
     }
 
-    /// Records that the transport has the first `bytes` bytes and cannot give them back. O(1).
+    /// Records that the transport has the first `bytes` bytes and cannot give them back. O(n) in the frames.
     pub fn committed(&mut self, bytes: usize) {
         self.0.committed(bytes);
     }
@@ -134,7 +134,7 @@ impl Sealed {
         &self.0
     }
 
-    /// Records that the transport has the first `bytes` bytes and cannot give them back. O(1).
+    /// Records that the transport has the first `bytes` bytes and cannot give them back. O(n) in the frames.
     pub fn committed(&mut self, bytes: usize) {
         self.0.committed(bytes);
     }
@@ -249,6 +249,7 @@ impl Queue {
         {
             self.frames.insert(begun, pong);
         }
+        // `slices` looks for the frames that have begun in one slice. Later pushes leave them there.
         self.frames.make_contiguous();
         self.committed = bytes;
     }

@@ -19,7 +19,7 @@ impl Hub {
         self.conns.iter().map(|(_, conn)| self.conn_view(conn)).collect()
     }
 
-    /// What the views of the connections do not name, by slot.
+    /// The state of each connection that its view does not name, as text, by slot.
     pub fn details(&self) -> Vec<(ConnId, String)> {
         self.conns.iter().map(|(_, conn)| (conn.id, self.details_of(conn))).collect()
     }

@@ -25,7 +25,7 @@ pub struct ApiKeyEntry {
     pub name: String,
     /// The key.
     pub key: Secret<String>,
-    /// What it may be used for.
+    /// The methods that it may call, and the rooms that its calls may be about.
     pub rights: KeyRights,
     /// Where the file has it.
     pub place: Place,

@@ -33,7 +33,7 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{sleep_until, timeout};
 
-/// Serves a socket that was just accepted, over TLS where there is an `certificate`, or rejects it.
+/// Serves a socket that was just accepted, over TLS where there is a `certificate`, or rejects it.
 pub(crate) fn accept(
     shard: &Rc<ShardRuntime>,
     socket: TcpStream,

@@ -39,7 +39,7 @@ struct Current {
     config: Arc<ServerConfig>,
 }
 
-/// What came of a look at the files.
+/// The result of reading the files again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reloaded {
     /// They are the same as before.
@@ -98,7 +98,7 @@ impl Files {
         let Self { cert: cert_file, key: key_file, .. } = self;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&content.cert)
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("tls_cert: {cert_file} is not PEM: {}", words(&error)))?;
+            .map_err(|error| format!("tls_cert: {cert_file} is not PEM: {}", pem_problem(&error)))?;
         if chain.is_empty() {
             return Err(format!("tls_cert: {cert_file} has no certificate; expected -----BEGIN CERTIFICATE-----"));
         }
@@ -106,7 +106,7 @@ impl Files {
             pem::Error::NoItemsFound => {
                 format!("tls_key: {key_file} has no private key; expected -----BEGIN PRIVATE KEY-----")
             }
-            error => format!("tls_key: {key_file} is not PEM: {}", words(&error)),
+            error => format!("tls_key: {key_file} is not PEM: {}", pem_problem(&error)),
         })?;
         let unusable = |error| match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -126,8 +126,8 @@ impl Files {
     }
 }
 
-/// What is wrong with a file, without anything that is in it: the words of the library quote lines, and a key may be on one.
-fn words(error: &pem::Error) -> &'static str {
+/// Names the mistake in a PEM file, and quotes nothing of it: the library's own words quote lines, and a key may be on one.
+fn pem_problem(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::IllegalSectionStart { .. } | pem::Error::MissingSectionEnd { .. } => {
             "-----BEGIN …-----, the data and -----END …----- need lines of their own"

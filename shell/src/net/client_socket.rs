@@ -31,7 +31,6 @@ impl ClientSocket {
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(socket) => socket.poll_read_ready(cx),
-            Self::Tls(socket) if socket.has_received() => Poll::Ready(Ok(())),
             Self::Tls(socket) => socket.poll_readable(cx),
         }
     }

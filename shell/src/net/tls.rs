@@ -72,14 +72,9 @@ impl TlsSocket {
         }
     }
 
-    /// Whether a read finds something that was received already.
-    pub(crate) fn has_received(&self) -> bool {
-        !self.session.wants_read()
-    }
-
-    /// Ready when the socket has something to be read.
+    /// Ready when a read finds something: bytes that are decrypted already, or some on the socket.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_read_ready(cx)
+        if self.session.wants_read() { self.socket.poll_read_ready(cx) } else { Poll::Ready(Ok(())) }
     }
 
     /// Writes the ciphertext that waits.

@@ -28,7 +28,7 @@ const GATHERED_LINES: usize = 1024;
 /// The hand-overs that wait for the thread, at most. What comes beyond them is dropped and counted, as other lines are.
 const HAND_OVERS: usize = 8;
 
-/// What a line says.
+/// The content of one line.
 #[derive(Debug)]
 struct CallLine {
     key: Arc<str>,
@@ -48,7 +48,7 @@ impl CallLine {
     }
 }
 
-/// What a call that changes something is about.
+/// The room, user or client that a call is about, where it changes something.
 #[derive(Debug, Default)]
 struct CallTarget {
     room: Option<RoomName>,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// More parts than this are many.
 const MANY: usize = 100;
 
-/// What was seen of the goals.
+/// The goals that were seen, and the state by which they are recognized.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sights {
     pub(super) goals: Goals,

@@ -129,14 +129,13 @@ impl Hub {
         }
     }
 
-    /// An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again: what is here of
-    /// them is passed over, and so is what is still to come.
+    /// An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again: up to the next
+    /// `connect` they are passed over, whether they wait here or are still to come.
     pub(super) fn connect_refused(&mut self, slot: Slot) {
         if let Some(open) = self.conns[slot].open_mut()
             && let Stage::Unauthenticated { refused, .. } = &mut open.stage
         {
             *refused = true;
-            self.change_inbound(slot, |inbound| drop(inbound.take_waiting()));
         }
     }
 

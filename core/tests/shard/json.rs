@@ -230,6 +230,26 @@ fn commands_behind_a_refused_connect_are_ignored() {
     }
 }
 
+/// The second one is heard, whether it comes before the first is answered or after.
+#[test]
+fn a_second_connect_behind_a_refused_one_is_heard() {
+    let said =
+        [r#"{"id":2,"subscribe":{"channel":"a"}}"#, r#"{"id":3,"connect":{"token":"new"}}"#, r#"{"id":4,"ping":{}}"#];
+    for answered_after in 0..=said.len() {
+        let mut world = world();
+        let conn = world.open("/connection/websocket");
+        let (before, after) = said.split_at(answered_after);
+        world.say(conn, r#"{"id":1,"connect":{"token":"old"}}"#);
+        before.iter().for_each(|text| world.say(conn, text));
+        world.prove(Claims { exp: Some(1_699_999_990), ..claims("ada") });
+        after.iter().for_each(|text| world.say(conn, text));
+        world.prove(claims("ada"));
+        let replies = world.read_json(conn);
+        let ids: Vec<&Value> = replies.iter().map(|reply| &reply["id"]).collect();
+        assert_eq!(ids, [&json!(1), &json!(3), &json!(4)], "answered after {answered_after}: {replies:?}");
+    }
+}
+
 #[test]
 fn an_invalid_message_behind_a_refused_connect_closes() {
     for text in ["{", r#"{"subscribe":{"channel":"a"}}"#, r#"{"connect":{}}"#] {

@@ -19,10 +19,8 @@ struct ClientDialogue {
     asked: VecDeque<SentCommand>,
     /// It is in: another `connect` is refused, and nothing comes of it.
     connected: bool,
-    /// Its last `connect` was answered with an error: what follows is passed over until it connects again.
+    /// Its last `connect` was answered with an error: what follows is passed over up to the next one.
     turned_down: bool,
-    /// It had said another `connect` before it read of the error: whether that is heard depends on when it came.
-    may_be_unheard: bool,
 }
 
 /// The dialogues of all clients.
@@ -62,7 +60,7 @@ impl Dialogue {
             }
             Observed::Healed { well: clients } | Observed::Settled { hearing: clients } => {
                 let sides = clients.iter().filter_map(|client| Some((*client, self.0.get(client)?)));
-                for (client, side) in sides.filter(|(_, side)| !side.may_be_unheard) {
+                for (client, side) in sides {
                     side.asked.iter().try_for_each(|command| tell(Observed::Unanswered { client, command }))?;
                 }
             }
@@ -99,7 +97,7 @@ impl ClientDialogue {
         let id = reply["id"].as_u64();
         let waits_to_connect = |first: &&SentCommand| first.method == "connect" && Some(first.id) != id;
         if !self.connected && self.asked.front().filter(waits_to_connect).is_some() {
-            // What was said behind a refused connect is passed over, unless it comes too fast. Its id may be another's.
+            // What was said behind a refused connect is passed over, unless it comes too fast.
             return Ok(());
         }
         let Some(at) = self.asked.iter().position(|command| Some(command.id) == id) else { return Ok(()) };
@@ -108,15 +106,9 @@ impl ClientDialogue {
         let result = &reply[method];
         let answer = error.map_or(Ok(result), Err);
         self.connected |= method == "connect" && error.is_none();
-        if self.connected && self.may_be_unheard {
-            // It does not know which of those that it has said was heard, nor what it has said before the last one.
-            let last = self.asked.iter().rposition(|command| command.method == "connect");
-            self.asked.drain(..last.map_or(0, |last| last + 1));
-            self.may_be_unheard = false;
-        }
         if method == "connect" && !self.connected {
             let next = self.asked.iter().position(|command| command.method == "connect");
-            (self.turned_down, self.may_be_unheard) = (next.is_none(), next.is_some());
+            self.turned_down = next.is_none();
             self.asked.drain(..next.unwrap_or(self.asked.len()));
         }
         tell(Observed::Answered { client, command: &command, answer })?;

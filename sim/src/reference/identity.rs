@@ -21,8 +21,7 @@ impl ReferenceModel {
         } else if token.expired {
             // What was sent behind this `connect` will be sent again behind the next.
             conn.turned_down = true;
-            conn.waiting.clear();
-            return self.refuse(client, 1, 109);
+            self.refuse(client, 1, 109);
         } else {
             self.welcome(client, token);
         }

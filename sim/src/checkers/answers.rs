@@ -43,7 +43,6 @@ pub(super) struct Answers {
     identities: Identities,
     figures: Figures,
     retained: RetainedLogs,
-    clock: u64,
 }
 
 /// An object has the first of these fields, and no others but the second.
@@ -72,7 +71,6 @@ impl Answers {
             identities: Identities::default(),
             figures: Figures::default(),
             retained: RetainedLogs::new(setup),
-            clock: 0,
         }
     }
 
@@ -300,9 +298,7 @@ impl Checker for Answers {
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
         self.identities.saw(what)?;
-        // A clock that goes back has stood still.
-        self.clock = self.clock.max(now.mono.0);
-        let at = self.clock;
+        let at = now.mono.0;
         match *what {
             Observed::Came { client, upgrade, answer: Ok(_) } => {
                 let id = ClientId(upgrade.client).to_string();

@@ -8,7 +8,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
-use parlor_core::{Address, ConnId, Effect, Input, Instant, Limit, Limits, Now, Refused, Upgrade, WebSocketMessage};
+use parlor_core::{Address, ConnId, Effect, Input, Limit, Limits, Refused, Upgrade, WebSocketMessage};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -39,7 +39,6 @@ pub(super) struct Bounds {
     queued: u64,
     /// The node keeps too much of what is unfinished, or did.
     is_full: bool,
-    clock: Instant,
     /// The addresses of the clients that are there.
     addresses: BTreeMap<usize, Option<Address>>,
     /// Frames and bytes that each socket was offered last and did not take.
@@ -66,7 +65,6 @@ impl Bounds {
             conns: 0,
             queued: 0,
             is_full: false,
-            clock: Instant(0),
             addresses: BTreeMap::new(),
             left: BTreeMap::new(),
         }
@@ -164,9 +162,6 @@ impl Checker for Bounds {
     }
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
-        // A clock that goes back has stood still.
-        self.clock = self.clock.max(now.mono);
-        let now = &Now { mono: self.clock, ..*now };
         match *what {
             Observed::Came { client, upgrade, answer } => {
                 if answer.is_ok() {

@@ -37,7 +37,6 @@ pub(super) struct Closes {
     shard_lost: bool,
     /// Shards answer each other later.
     is_late: bool,
-    clock: Instant,
     /// A driver offers sockets what waits without being seen to.
     by_driver: bool,
 }
@@ -56,7 +55,6 @@ impl Closes {
             shutdown: false,
             shard_lost: false,
             is_late,
-            clock: Instant(0),
             by_driver,
         }
     }
@@ -156,9 +154,7 @@ impl Checker for Closes {
     }
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
-        // A clock that goes back has stood still.
-        self.clock = self.clock.max(now.mono);
-        let now = Now { mono: self.clock, ..*now };
+        let now = *now;
         match *what {
             Observed::Came { client, upgrade, answer: Ok(_) } => {
                 self.dismissals.forget(client);

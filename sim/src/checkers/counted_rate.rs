@@ -18,9 +18,9 @@ impl CountedRate {
 
     /// Counts one more. Returns whether the count stays within this part of the rate.
     pub(super) fn take(&mut self, now: u64, rate: Rate) -> bool {
-        let passed = now.saturating_sub(self.at) as f64 / 1e9;
+        let passed = (now - self.at) as f64 / 1e9;
         self.used = (self.used - passed * f64::from(rate.per_second) * self.part).max(0.0) + 1.0;
-        self.at = now.max(self.at);
+        self.at = now;
         self.used <= f64::from(rate.burst) * self.part + 1e-6
     }
 }

@@ -66,6 +66,7 @@ pub struct Checkers {
     overlooked: Guarantees,
     /// Those that have noticed something, where that ends nothing.
     noticed: Vec<&'static str>,
+    now: Now,
     clients: BTreeMap<ConnId, usize>,
     /// Whether there are several shards, which answer later.
     has_shards: bool,
@@ -94,6 +95,7 @@ impl Checkers {
             checked_by: setup.checked_by,
             overlooked: setup.overlooked,
             noticed: Vec::new(),
+            now: Now::default(),
             clients: BTreeMap::new(),
             has_shards: setup.shards > 1,
             calls: BTreeMap::new(),
@@ -143,27 +145,26 @@ impl Checkers {
         wants
     }
 
+    /// Takes in what time it is: of a clock that goes back, that it has stood still.
+    pub fn time(&mut self, now: Now) {
+        self.now = Now { mono: now.mono.max(self.now.mono), ..now };
+    }
+
     /// Takes in that a shard was lost.
     ///
     /// # Errors
     /// As [`Self::saw`].
-    pub fn shard_lost(&mut self, now: Now, shard: usize, clients: &[usize]) -> Result<(), Failure> {
+    pub fn shard_lost(&mut self, shard: usize, clients: &[usize]) -> Result<(), Failure> {
         self.clients.retain(|_, client| !clients.contains(client));
         self.calls.retain(|_, (of, _)| *of != shard);
-        self.saw(now, Observed::ShardLost { shard, clients })
+        self.saw(Observed::ShardLost { shard, clients })
     }
 
     /// Takes in a turn.
     ///
     /// # Errors
     /// As [`Self::saw`].
-    pub fn turned(
-        &mut self,
-        now: Now,
-        input: &Input,
-        turn: &TurnReport,
-        answers: &[(CallId, String)],
-    ) -> Result<(), Failure> {
+    pub fn turned(&mut self, input: &Input, turn: &TurnReport, answers: &[(CallId, String)]) -> Result<(), Failure> {
         let TurnReport { shard, effects, stats, timeout, .. } = turn;
         if let Input::Call { call, command } = input {
             self.calls.insert(call.0, (*shard, command.clone()));
@@ -175,19 +176,16 @@ impl Checkers {
         let client_effects: Vec<(usize, &Effect)> =
             effects.iter().filter_map(|effect| Some((client_of(effect)?, effect))).collect();
         let client = input.conn().and_then(|conn| self.clients.get(&conn).copied());
-        let judged = self.saw(
-            now,
-            Observed::Turn(ObservedTurn {
-                input,
-                client,
-                client_effects: &client_effects,
-                effects,
-                shard: *shard,
-                stats,
-                timeout: *timeout,
-            }),
-        );
-        let judged = judged.and_then(|()| self.returned(now, answers));
+        let judged = self.saw(Observed::Turn(ObservedTurn {
+            input,
+            client,
+            client_effects: &client_effects,
+            effects,
+            shard: *shard,
+            stats,
+            timeout: *timeout,
+        }));
+        let judged = judged.and_then(|()| self.returned(answers));
         for effect in effects {
             if let Effect::Closed { conn, .. } = effect {
                 self.clients.remove(conn);
@@ -197,38 +195,37 @@ impl Checkers {
     }
 
     /// Takes in answers to calls.
-    fn returned(&mut self, now: Now, answers: &[(CallId, String)]) -> Result<(), Failure> {
+    fn returned(&mut self, answers: &[(CallId, String)]) -> Result<(), Failure> {
         for (call, body) in answers {
             // A driver gives calls numbers of its own.
             let known = self.calls.remove(&call.0).or_else(|| self.calls.pop_first().map(|(_, command)| command));
             let Some((_, command)) = known else { continue };
             let answer: Value = serde_json::from_str(body).unwrap_or_default();
-            self.saw(now, Observed::Returned { command: &command, answer: &answer })?;
+            self.saw(Observed::Returned { command: &command, answer: &answer })?;
         }
-        if self.has_shards { Ok(()) } else { self.demand_answers(now) }
+        if self.has_shards { Ok(()) } else { self.demand_answers() }
     }
 
-    fn demand_answers(&mut self, now: Now) -> Result<(), Failure> {
-        std::mem::take(&mut self.calls)
-            .values()
-            .try_for_each(|(_, command)| self.saw(now, Observed::Unreturned { command }))
+    fn demand_answers(&mut self) -> Result<(), Failure> {
+        std::mem::take(&mut self.calls).values().try_for_each(|(_, command)| self.saw(Observed::Unreturned { command }))
     }
 
     /// Takes in what was seen.
     ///
     /// # Errors
     /// A property that does not hold, with the name of its checker.
-    pub fn saw(&mut self, now: Now, what: Observed<'_>) -> Result<(), Failure> {
+    pub fn saw(&mut self, what: Observed<'_>) -> Result<(), Failure> {
         if let Observed::Came { client, answer: Ok(conn), .. } = what {
             self.clients.insert(conn, client);
         }
         if let Observed::Healed { .. } = what {
-            self.demand_answers(now)?;
+            self.demand_answers()?;
         }
         let Self {
             checked_by,
             overlooked,
             noticed,
+            now,
             dialogue,
             sights,
             streams,
@@ -244,7 +241,8 @@ impl Checkers {
             ..
         } = self;
         let mut tell = |what: Observed<'_>| {
-            sights.saw(&Observation { now, what });
+            let seen = Observation { now: *now, what };
+            sights.saw(&seen);
             let all: [&mut dyn Checker; NAMES.len()] =
                 [streams, recovery, closes, access, answers, bounds, events, absences, replies, liveness];
             for checker in all {
@@ -252,7 +250,7 @@ impl Checkers {
                 if !checked_by.has(name) || noticed.contains(&name) {
                     continue;
                 }
-                match checker.saw(&Observation { now, what }) {
+                match checker.saw(&seen) {
                     Err(failure) if overlooked.has(failure.guarantee) => {}
                     Err(_) if *checked_by == CheckedBy::Each => noticed.push(name),
                     judged => judged.map_err(|failure| failure.found_by(name))?,

@@ -11,7 +11,7 @@ use crate::world::payload::Data;
 use crate::world::setup::Setup;
 use crate::world::sights;
 use crate::world::transcript::Transcript;
-use parlor_core::{BadToken, Claims, ClientId, ConnId, Instant, Limits, Now, Snapshot};
+use parlor_core::{BadToken, Claims, ClientId, ConnId, Limits, Snapshot};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,8 +39,6 @@ pub struct World<S> {
     pub(super) behind: u64,
     /// How far the calendar was set, in milliseconds.
     pub(super) calendar: i64,
-    /// Clock and calendar at the last input.
-    pub(super) last: Now,
     pub(super) messages: u64,
     pub(super) calls: u64,
     /// Calls that are not answered, each with the shard that has it.
@@ -85,7 +83,6 @@ impl<S: Subject> World<S> {
             clock: SECOND,
             behind: 0,
             calendar: 0,
-            last: Now { mono: Instant(0), unix_ms: START_UNIX_MS },
             messages: 0,
             calls: 0,
             open_calls: BTreeMap::new(),

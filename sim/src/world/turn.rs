@@ -27,8 +27,9 @@ impl<S: Subject> World<S> {
             self.goals.reach(Goal::ClockBack);
         }
         let behind = std::mem::take(&mut self.behind);
-        self.last = self.moment(self.clock - behind);
-        self.last
+        let now = self.moment(self.clock - behind);
+        self.checkers.iter_mut().for_each(|checkers| checkers.time(now));
+        now
     }
 
     /// Clock and calendar at an instant, in nanoseconds.
@@ -69,8 +70,7 @@ impl<S: Subject> World<S> {
 
     /// Something that checkers see, if there are any.
     pub(crate) fn check(&mut self, what: Observed<'_>) -> Result<(), Failure> {
-        let now = self.last;
-        self.checkers.as_mut().map_or(Ok(()), |checkers| checkers.saw(now, what))
+        self.checkers.as_mut().map_or(Ok(()), |checkers| checkers.saw(what))
     }
 
     /// One input, and everything that is judged of it.
@@ -110,7 +110,7 @@ impl<S: Subject> World<S> {
         let ended = if let LinkWork::Lose(shard) = work { self.clients_of(shard) } else { Vec::new() };
         let turns = caught(|| self.subject.on_links(now, work))?;
         if let LinkWork::Lose(shard) = work {
-            self.lose_shard(now, shard, &ended)?;
+            self.lose_shard(shard, &ended)?;
         }
         self.check_turns(now, &turns, &Stimulus::Stale, None)?;
         self.look()?;
@@ -123,12 +123,12 @@ impl<S: Subject> World<S> {
     }
 
     /// The connections of a shard end without a word, and its calls have no answer.
-    fn lose_shard(&mut self, now: Now, shard: usize, clients: &[usize]) -> Result<(), Failure> {
+    fn lose_shard(&mut self, shard: usize, clients: &[usize]) -> Result<(), Failure> {
         self.note(|| format!("shard {shard} is lost, with clients {clients:?}"));
         self.faulty = true;
         self.open_calls.retain(|_, of| *of != shard);
         if let Some(checkers) = &mut self.checkers {
-            checkers.shard_lost(now, shard, clients)?;
+            checkers.shard_lost(shard, clients)?;
         }
         for client in clients {
             let client = &mut self.clients[*client];
@@ -149,7 +149,7 @@ impl<S: Subject> World<S> {
         for seen in turns {
             self.time(now);
             match &seen.follow_up {
-                None => self.check_turn(now, seen, stimulus, input),
+                None => self.check_turn(seen, stimulus, input),
                 Some(input) => self.check_follow_up(now, seen, input),
             }?;
         }
@@ -249,13 +249,7 @@ impl<S: Subject> World<S> {
         turns.iter().map(bytes).sum()
     }
 
-    fn check_turn(
-        &mut self,
-        now: Now,
-        seen: &TurnReport,
-        stimulus: &Stimulus<'_>,
-        input: Option<&Input>,
-    ) -> Result<(), Failure> {
+    fn check_turn(&mut self, seen: &TurnReport, stimulus: &Stimulus<'_>, input: Option<&Input>) -> Result<(), Failure> {
         if let Stimulus::Flushed(client, _) = stimulus
             && S::HAS_DRIVER
         {
@@ -275,7 +269,7 @@ impl<S: Subject> World<S> {
         self.refer(|reference| reference.turn(stimulus, &outcome))?;
         self.heed(self.overlook(states::check_gauges(&self.setup, &stats.gauges, after)))?;
         if let (Some(checkers), Some(input)) = (&mut self.checkers, input) {
-            checkers.turned(now, input, seen, &answers)?;
+            checkers.turned(input, seen, &answers)?;
         }
         let answer = answers.into_iter().find(|(call, _)| call.0 == self.calls);
         self.answered = answer.map(|(_, body)| body).unwrap_or_default();
@@ -287,7 +281,7 @@ impl<S: Subject> World<S> {
         if S::HAS_SHARDS
             && matches!(input, Input::Link { .. } | Input::ShardLost { .. } | Input::Tick | Input::Shutdown)
         {
-            return self.check_turn(now, seen, &Stimulus::Stale, Some(input));
+            return self.check_turn(seen, &Stimulus::Stale, Some(input));
         }
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
         let (Input::Flushed { conn, .. }
@@ -304,19 +298,15 @@ impl<S: Subject> World<S> {
             |client: &SimulatedClient| client.connection.as_ref().is_some_and(|connection| connection.id == *conn);
         let client = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
-            Input::Flushed { bytes, .. } => self.check_turn(now, seen, &Stimulus::Flushed(client, *bytes), Some(input)),
-            Input::Fragment { bytes, .. } => {
-                self.check_turn(now, seen, &Stimulus::Fragment(client, *bytes), Some(input))
-            }
-            Input::HalfFrame { bytes, .. } => {
-                self.check_turn(now, seen, &Stimulus::HalfFrame(client, *bytes), Some(input))
-            }
-            Input::Unread { bytes, .. } => self.check_turn(now, seen, &Stimulus::Unread(client, *bytes), Some(input)),
-            Input::Committed { .. } => self.check_turn(now, seen, &Stimulus::Stale, Some(input)),
-            Input::Pong { .. } => self.check_turn(now, seen, &Stimulus::Pong(client), Some(input)),
+            Input::Flushed { bytes, .. } => self.check_turn(seen, &Stimulus::Flushed(client, *bytes), Some(input)),
+            Input::Fragment { bytes, .. } => self.check_turn(seen, &Stimulus::Fragment(client, *bytes), Some(input)),
+            Input::HalfFrame { bytes, .. } => self.check_turn(seen, &Stimulus::HalfFrame(client, *bytes), Some(input)),
+            Input::Unread { bytes, .. } => self.check_turn(seen, &Stimulus::Unread(client, *bytes), Some(input)),
+            Input::Committed { .. } => self.check_turn(seen, &Stimulus::Stale, Some(input)),
+            Input::Pong { .. } => self.check_turn(seen, &Stimulus::Pong(client), Some(input)),
             Input::Authenticated { verdict, .. } => {
                 let outcome = self.outcome_of(now, client, verdict)?;
-                self.check_turn(now, seen, &Stimulus::Decided(client, outcome), Some(input))
+                self.check_turn(seen, &Stimulus::Decided(client, outcome), Some(input))
             }
             _ => Err(unasked()),
         }

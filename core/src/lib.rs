@@ -97,6 +97,7 @@
 //! | `link`, `node` | The messages between hubs and homes, and the shards of a node: which of them has the home of a room. |
 //! | `publication` | Drafts, publications, positions, and what is read of a log. |
 //! | `protocol` | The client protocols, from text to commands and from results to text. |
+//! | `wire` | JSON that protocols and API have in common: publications, positions, members, and values that are passed on as they came. |
 //! | [`api`] | The commands of the HTTP API and their replies, and both as JSON. |
 //! | [`admission`] | Addresses as they are counted, and the routes of upgrade requests. The limits are applied in `hub/accept.rs`. |
 //! | `token` | The claims of a token, and their validation. |
@@ -148,6 +149,7 @@ mod testing;
 pub mod time;
 mod timers;
 mod token;
+mod wire;
 
 pub use admission::address::Address;
 pub use close::{CloseCause, EndedBy};

@@ -7,8 +7,8 @@
 use crate::ids::ClientInfo;
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
-use crate::protocol::shapes::least_member_bytes;
 use crate::time::Instant;
+use crate::wire::shapes::least_member_bytes;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 

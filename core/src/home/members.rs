@@ -6,7 +6,7 @@ use crate::link::JoinId;
 use crate::map::{Keys, Map};
 use crate::names::UserId;
 use crate::node::ShardId;
-use crate::protocol::shapes::least_member_bytes;
+use crate::wire::shapes::least_member_bytes;
 use alloc::sync::Arc;
 
 /// The members of a room, by client.

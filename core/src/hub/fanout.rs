@@ -11,9 +11,10 @@ use crate::ids::{ConnId, Slot};
 use crate::limits::Limits;
 use crate::names::RoomName;
 use crate::payload::Payload;
-use crate::protocol::{Protocol, ServerMessage, raw};
+use crate::protocol::{Protocol, ServerMessage};
 use crate::publication::Publication;
 use crate::stats::Totals;
+use crate::wire::raw;
 use alloc::string::String;
 use alloc::vec::Vec;
 

@@ -2,7 +2,7 @@
 
 use crate::api::{HistoryLimit, HistoryQuery, Position};
 use crate::error::{Error, ErrorCode};
-use crate::protocol::raw::{optional_integer, or_default};
+use crate::wire::raw::{optional_integer, or_default};
 use alloc::string::String;
 use serde::Deserialize;
 

@@ -9,9 +9,7 @@ pub(crate) mod message_type;
 #[cfg(test)]
 mod octets;
 pub(crate) mod plain;
-pub(crate) mod raw;
 pub(crate) mod readable;
-pub(crate) mod shapes;
 pub(crate) mod start;
 
 pub(crate) use command::{ClientCommand, Incoming, Rejected, Rest};

@@ -9,11 +9,11 @@ use crate::protocol::command::{ClientCommand, Incoming, Rejected};
 use crate::protocol::command_id::CommandId;
 use crate::protocol::message::{Mistake, ServerMessage};
 use crate::protocol::message_type::MessageType;
-use crate::protocol::raw::{object, present, push_number, push_string, text_for};
 use crate::protocol::readable;
 use crate::protocol::start::UrlRooms;
 use crate::publication::{LogPage, LogPosition};
 use crate::token::validate::TokenError;
+use crate::wire::raw::{object, present, push_number, push_string, text_for};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -278,7 +278,7 @@ mod tests {
             error("no", None, &CommandId::NONE, 0),
         ];
         let types: Vec<String> =
-            frames.iter().filter_map(|frame| Some(crate::protocol::raw::event_type(frame)?.into_owned())).collect();
+            frames.iter().filter_map(|frame| Some(crate::wire::raw::event_type(frame)?.into_owned())).collect();
         assert_eq!(types, MessageType::ALL.iter().map(|kind| kind.text()).collect::<Vec<_>>());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::json::Json;
 use crate::policy::capabilities::CapabilityClaim;
-use crate::protocol::raw;
+use crate::wire::raw;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -9,7 +9,7 @@ use crate::ids::ClientId;
 use crate::limits::Limit;
 use crate::names::UserId;
 use crate::protocol::history::{HistoryFields, Since};
-use crate::protocol::raw::{integer, or_default};
+use crate::wire::raw::{integer, or_default};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,8 +1,8 @@
 //! JSON that replies and pushes share.
 
 use crate::connection::pending::Subscribed;
-use crate::protocol::raw::push_number;
-use crate::protocol::shapes::{push_position, push_publications};
+use crate::wire::raw::push_number;
+use crate::wire::shapes::{push_position, push_publications};
 use alloc::string::String;
 
 pub(super) fn push_ttl(out: &mut String, ttl: Option<u64>) {

@@ -6,9 +6,9 @@ use crate::error::UnsubscribeReason;
 use crate::ids::ClientInfo;
 use crate::payload::Payload;
 use crate::protocol::message::PresenceEvent;
-use crate::protocol::raw::{push_number, push_string, text_for};
-use crate::protocol::shapes::{publication_bytes, push_info, push_publication};
 use crate::publication::Publication;
+use crate::wire::raw::{push_number, push_string, text_for};
+use crate::wire::shapes::{publication_bytes, push_info, push_publication};
 use alloc::string::String;
 
 /// Encodes the push of a publication in a room.

@@ -3,8 +3,8 @@
 use crate::ids::ClientInfo;
 use crate::json::Json;
 use crate::payload::Payload;
-use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
 use crate::publication::{EpochText, LogPosition, Publication, Replayed};
+use crate::wire::raw::{number_bytes, push_number, push_string, string_bytes};
 use alloc::string::String;
 use alloc::sync::Arc;
 

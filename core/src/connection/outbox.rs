@@ -284,6 +284,9 @@ impl Queue {
         if self.refused {
             self.let_go(bytes, refused);
         }
+        if bytes == self.bytes {
+            return self.all_written();
+        }
         self.bytes -= bytes;
         let mut left = bytes;
         let mut frames = 0;
@@ -310,14 +313,21 @@ impl Queue {
         if self.committed > 0 {
             self.committed = self.committed.saturating_sub(bytes);
         }
-        let empty = self.bytes == 0;
-        if empty {
-            self.frames.shrink_to(KEPT_CAPACITY);
-            self.refused = false;
-        } else if !self.refused {
+        if !self.refused {
             self.refuse(refused);
         }
-        FlushProgress { frames, empty }
+        FlushProgress { frames, empty: false }
+    }
+
+    /// The socket has taken everything, as it mostly does.
+    fn all_written(&mut self) -> FlushProgress {
+        let frames = self.len() as u64;
+        // One by one: mostly there is one, for which `clear` is the slower way.
+        while self.frames.pop_front().is_some() {}
+        self.frames.shrink_to(KEPT_CAPACITY);
+        self.pong = None;
+        (self.half_written, self.committed, self.bytes, self.refused) = (0, 0, 0, false);
+        FlushProgress { frames, empty: true }
     }
 
     /// Marks the queue as refused and counts its frames as refused. O(n) in the frames.

@@ -47,11 +47,12 @@ impl Connections {
         id
     }
 
-    /// Takes a connection out: its slot is vacant, and its id names nothing any more.
-    pub fn remove(&mut self, slot: Slot) -> Conn {
-        let conn = self.slots.remove(slot.index());
-        self.generations[slot.index()] = conn.id.generation.wrapping_add(1);
-        conn
+    /// Drops a connection: its slot is vacant, and its id names nothing any more.
+    #[inline]
+    pub fn remove(&mut self, slot: Slot) {
+        let generation = &mut self.generations[slot.index()];
+        *generation = generation.wrapping_add(1);
+        self.slots.remove(slot.index());
     }
 
     /// The connections with their slots, in the order of those.

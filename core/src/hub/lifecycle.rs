@@ -197,7 +197,8 @@ impl Hub {
     /// Makes the slot vacant: the one terminal effect of the connection (G7).
     pub(super) fn vacate(&mut self, slot: Slot, end: End) {
         self.leave_everything(slot);
-        let mut conn = self.conns.remove(slot);
+        // Counted where it is: a connection is large, and moved no more often than it has to be.
+        let conn = &mut self.conns[slot];
         self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Deadline::NONE);
         self.ready -= usize::from(conn.ready().is_some());
         self.ready_anonymous -= usize::from(conn.open().is_some_and(Open::is_ready_anonymous));
@@ -206,13 +207,15 @@ impl Hub {
         self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
         self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
         unsent.into_iter().flat_map(Queue::refused).for_each(|frame| self.refused_frames.remove(frame));
-        if let Some(address) = conn.address {
-            self.release_address(address);
-        }
         let known = self.clients.swap_remove(&conn.client);
         assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
+        let (id, address) = (conn.id, conn.address);
+        self.conns.remove(slot);
+        if let Some(address) = address {
+            self.release_address(address);
+        }
         *self.totals.closed.entry(end.cause).or_default() += 1;
-        self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
+        self.effects.push(Effect::Closed { conn: id, end: Box::new(end) });
     }
 }
 

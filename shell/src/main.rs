@@ -7,6 +7,7 @@ use parlor::net::certificate::Reloaded;
 use parlor::observe::log;
 use parlor::server::{Server, raise_file_limit};
 use std::io;
+use std::net::SocketAddr;
 use std::process::{ExitCode, exit};
 use std::time::Duration;
 use tokio::runtime;
@@ -63,7 +64,8 @@ fn run() -> Result<ExitCode, String> {
 
     runtime.block_on(async {
         let server = Server::start(settings)?;
-        info!(version = parlor::VERSION, mode, addresses = ?server.addresses(), "listening");
+        let (addresses, internal_addresses) = (server.addresses(), server.internal_addresses());
+        info!(version = parlor::VERSION, mode, ?addresses, ?internal_addresses, "listening");
         announce(&server, generated.as_ref());
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())?;
@@ -77,14 +79,23 @@ fn announce(server: &Server, generated: Option<&Secret<String>>) {
     let scheme = if server.is_tls() { "https" } else { "http" };
     let mut text = String::new();
     if let Some(key) = generated {
-        let (key, address) = (key.expose(), server.address());
+        let key = key.expose();
+        let (scheme, address) = match server.internal_addresses().first() {
+            Some(internal) => ("http", *internal),
+            None => (scheme, server.address()),
+        };
         text += &format!(
             "This publishes to the room \"lobby\":\n\n  \
              curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' {scheme}://{address}/api/publish\n\n"
         );
     }
-    let addresses: Vec<String> = server.addresses().iter().map(|address| format!("{scheme}://{address}")).collect();
-    text += &format!("parlor is listening on {}\n", addresses.join(" and "));
+    let urls = |scheme: &str, addresses: &[SocketAddr]| -> String {
+        addresses.iter().map(|address| format!("{scheme}://{address}")).collect::<Vec<_>>().join(" and ")
+    };
+    if !server.internal_addresses().is_empty() {
+        text += &format!("backends and operators are answered on {}\n", urls("http", server.internal_addresses()));
+    }
+    text += &format!("parlor is listening on {}\n", urls(scheme, server.addresses()));
     log::print(io::stdout(), text);
 }
 

@@ -1,10 +1,9 @@
 //! The server, for programs and tests that start one.
 
-use crate::config::Settings;
+use crate::config::{Listen, ListenerKind, Settings};
 use crate::net::certificate::{Reloaded, ServerCertificate};
 use crate::net::listener::{self, Listener};
 use crate::runtime::thread as shard_thread;
-use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use tracing::warn;
 pub struct Server {
     /// At least one.
     addresses: Vec<SocketAddr>,
+    internal_addresses: Vec<SocketAddr>,
     certificate: Option<Arc<ServerCertificate>>,
     stop: watch::Sender<bool>,
     shard: JoinHandle<io::Result<()>>,
@@ -33,38 +33,38 @@ impl Server {
     pub fn start(settings: Settings) -> Result<Self, String> {
         settings.core()?;
         let certificate = settings.certificate()?.map(Arc::new);
-        let unusable =
-            |address: &dyn Display, error: io::Error| format!("cannot listen on {address} (listen): {error}");
-        let mut listeners = Vec::new();
-        for address in settings.listen.addresses() {
-            listeners.extend(listener::bind_all(*address).map_err(|error| unusable(address, error))?);
-        }
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>();
-        let addresses = addresses.map_err(|error| unusable(&settings.listen, error))?;
-        let listeners: Vec<_> =
-            listeners.into_iter().map(|socket| Listener { socket, certificate: certificate.clone() }).collect();
+        let (mut listeners, addresses) = bind(&settings, ListenerKind::Public)?;
+        let (internal, internal_addresses) = bind(&settings, ListenerKind::Internal)?;
+        listeners.iter_mut().for_each(|listener| listener.certificate.clone_from(&certificate));
+        listeners.extend(internal);
         let (stop, stopped) = watch::channel(false);
         let settings = Arc::new(settings);
         let shard = thread::Builder::new()
             .name("shard".into())
             .spawn(move || shard_thread::run(&listeners, &settings, &stopped))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Self { addresses, certificate, stop, shard })
+        Ok(Self { addresses, internal_addresses, certificate, stop, shard })
     }
 
-    /// The first of the addresses on which it listens.
+    /// The first of the addresses on which it listens for clients.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    /// The addresses on which it listens: at least one.
+    /// The addresses on which it listens for clients (`listen`): at least one.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Whether it speaks TLS.
+    /// The addresses on which it listens for backends and operators (`internal_listen`).
+    #[must_use]
+    pub fn internal_addresses(&self) -> &[SocketAddr] {
+        &self.internal_addresses
+    }
+
+    /// Whether it speaks TLS with clients.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.certificate.is_some()
@@ -99,6 +99,22 @@ impl Server {
     pub fn wait(self) -> io::Result<()> {
         self.shard.join().expect("a shard's panics are caught")
     }
+}
+
+/// Binds the sockets of a kind, without TLS, and tells their addresses.
+///
+/// # Errors
+/// A sentence that names the setting.
+fn bind(settings: &Settings, kind: ListenerKind) -> Result<(Vec<Listener<TcpListener>>, Vec<SocketAddr>), String> {
+    let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+    for address in settings.listeners(kind).into_iter().flat_map(Listen::addresses) {
+        let unusable = |error: io::Error| format!("cannot listen on {address} ({}): {error}", kind.setting());
+        for socket in listener::bind_all(*address).map_err(unusable)? {
+            addresses.push(socket.local_addr().map_err(unusable)?);
+            listeners.push(Listener { socket, certificate: None, kind });
+        }
+    }
+    Ok((listeners, addresses))
 }
 
 /// Raises the limit of open files of this process to what `connections` and `http_connections` need. Warns in production

@@ -481,9 +481,37 @@ fn an_address_that_others_can_reach_needs_a_key() {
 }
 
 #[test]
+fn an_internal_address_that_others_can_reach_needs_a_key_too() {
+    let internal = "--internal-listen=localhost:9000,10.0.0.5:9000";
+    let error = load(&[internal], &[]).unwrap_err();
+    for words in ["10.0.0.5:9000 (internal_listen)", "--api-key", "--internal-listen localhost:9000"] {
+        assert!(error.contains(words), "{error}");
+    }
+    let error = load(&[internal, KEY, "--dev=true"], &[]).unwrap_err();
+    assert!(error.contains("loopback addresses only, and 10.0.0.5:9000 is not one"), "{error}");
+    let settings = load(&[internal, KEY], &[]).unwrap();
+    assert_eq!(settings.mode(), "production mode, since others can reach 10.0.0.5:9000");
+    let is_warned = |settings: Settings| settings.warnings().iter().any(|line| line.contains("internal_listen"));
+    assert!(!is_warned(settings), "it is of a private network");
+    let everywhere = load(&["--internal-listen=:9000", KEY], &[]).unwrap();
+    assert!(everywhere.warnings().iter().any(|line| line.contains(":9000 (internal_listen)")), "{everywhere:?}");
+    assert!(!is_warned(load(&["--listen=:9000", KEY], &[]).unwrap()));
+}
+
+#[test]
+fn an_address_is_either_for_clients_or_internal() {
+    let file = File::new("taken", "listen = ':8000'\ninternal_listen = ['127.0.0.1:9000', '127.0.0.1:8000']");
+    let error = load(&["--config", file.path(), KEY], &[]).unwrap_err();
+    for words in ["internal_listen: 127.0.0.1:8000 is among the addresses of listen", "line 2"] {
+        assert!(error.contains(words), "{error}");
+    }
+    load(&["--config", file.path(), KEY, "--listen=127.0.0.2:8000"], &[]).unwrap();
+}
+
+#[test]
 fn development_mode_ends_where_a_server_for_others_begins() {
     let origins = ["--allowed-origins=https://app.example.com", "--public-hosts=https://app.example.com"];
-    let origins = origins.into_iter().chain(["--trusted-proxies=127.0.0.1"]);
+    let origins = origins.into_iter().chain(["--trusted-proxies=127.0.0.1", "--internal-listen=9000"]);
     for public in [KEY, SECRET].into_iter().chain(origins) {
         for listen in ["--listen=127.0.0.1:8000", "--listen=[::1]:8000", "--listen=[::ffff:127.0.0.1]:8000"] {
             let name = public.trim_start_matches('-').split('=').next().unwrap().replace('-', "_");

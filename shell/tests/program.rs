@@ -143,7 +143,7 @@ fn errors_at_the_start_go_to_standard_error() {
 fn every_way_to_name_an_address_leads_there() {
     let reaches = |program: &Program, ip: &str| {
         let address = SocketAddr::new(ip.parse().unwrap(), program.address.port());
-        TcpStream::connect(address).is_ok() && get(address, "/health").status == 200
+        TcpStream::connect(address).is_ok() && get(address, "/health/live").status == 200
     };
     let has_v6 = TcpListener::bind("[::1]:0").is_ok();
     for listen in ["localhost:0", "0"] {

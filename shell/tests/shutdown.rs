@@ -41,7 +41,7 @@ fn finish(mut socket: TcpStream, bytes: &str) -> String {
 /// Reads one answer to `LIVE`.
 fn read_live(socket: &mut TcpStream) {
     let mut answer = String::new();
-    while !answer.ends_with(r#"{"status":"ok"}"#) {
+    while !answer.ends_with("\r\n\r\nok") {
         let mut bytes = [0; 1024];
         let count = socket.read(&mut bytes).unwrap();
         assert!(count > 0, "{answer}");

@@ -141,6 +141,18 @@ fn clients_are_served_over_both_versions() {
 }
 
 #[test]
+fn internal_addresses_speak_plain_http() {
+    let files = Files::new("internal");
+    let server = files.serve_with(|settings| settings.internal_listen = Some("127.0.0.1:0".parse().unwrap()));
+    let internal = server.internal_addresses()[0];
+    assert_eq!(common::get(internal, "/health").status, 200);
+    let mut client = Client::over(files.connect(server.address()), "/ws/a?greeting=off", "", b"");
+    common::publish(internal, "a", &json!("hello"));
+    assert_eq!(client.receive(), "hello");
+    assert_eq!(get(&mut files.connect(server.address()), "/health").status, 404);
+}
+
+#[test]
 fn who_speaks_http_to_an_address_of_tls_is_told() {
     let files = Files::new("plain");
     let server = files.serve();

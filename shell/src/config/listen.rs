@@ -1,9 +1,29 @@
-//! The setting `listen`: the addresses and the ports to listen on.
+//! The settings `listen` and `internal_listen`: the addresses and the ports to listen on.
 
 use super::value::{Form, SettingValue};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+
+/// A kind of listening socket: the setting that its address is in, and so what it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// Clients, and everything that `internal_listen` does not keep to itself (`listen`).
+    Public,
+    /// Operators and backends (`internal_listen`).
+    Internal,
+}
+
+impl ListenerKind {
+    /// The name of the setting.
+    #[must_use]
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Public => "listen",
+            Self::Internal => "internal_listen",
+        }
+    }
+}
 
 /// The addresses that the server listens on, at least one and at most [`LISTEN_ADDRESSES`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,10 +31,10 @@ pub struct Listen {
     addresses: Vec<ListenAddress>,
 }
 
-/// The addresses that `listen` may name, at most.
+/// The addresses that each of the two settings may name, at most.
 pub const LISTEN_ADDRESSES: usize = 16;
 
-/// The addresses of one entry of `listen`. Port 0 takes a free one.
+/// The addresses of one entry. Port 0 takes a free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// One address.
@@ -47,8 +67,22 @@ impl Listen {
     /// The addresses that others can reach, as they were written.
     #[must_use]
     pub fn public(&self) -> String {
-        let others = self.addresses.iter().filter(|address| !address.is_loopback());
-        others.map(ListenAddress::to_string).collect::<Vec<_>>().join(", ")
+        self.those(|address| !address.is_loopback())
+    }
+
+    /// The addresses that may be reached from other networks than this machine's own, as they were written.
+    pub(super) fn exposed(&self) -> String {
+        self.those(|address| address.ips().into_iter().any(|ip| !is_of_a_private_network(ip)))
+    }
+
+    /// The addresses that cannot be bound beside `others`, as they were written.
+    pub(super) fn taken_by(&self, others: &Self) -> String {
+        self.those(|address| others.addresses.iter().any(|other| address.overlaps(*other)))
+    }
+
+    fn those(&self, are_meant: impl Fn(ListenAddress) -> bool) -> String {
+        let meant = self.addresses.iter().filter(|address| are_meant(**address));
+        meant.map(ListenAddress::to_string).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -66,6 +100,40 @@ impl ListenAddress {
             Self::Address(address) => address.port(),
             Self::Localhost(port) | Self::Everywhere(port) => port,
         }
+    }
+
+    fn ips(self) -> Vec<IpAddr> {
+        match self {
+            Self::Address(address) => vec![address.ip().to_canonical()],
+            Self::Localhost(_) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            Self::Everywhere(_) => vec![Ipv6Addr::UNSPECIFIED.into()],
+        }
+    }
+
+    /// Whether the system gives only one of two sockets its address.
+    fn overlaps(self, other: Self) -> bool {
+        // Port 0 is another one for each.
+        let is_same_port = self.port() == other.port() && self.port() != 0;
+        is_same_port
+            && self.ips().iter().any(|one| other.ips().iter().any(|two| covers(*one, *two) || covers(*two, *one)))
+    }
+}
+
+/// Whether a socket at `whole` gets what is sent to `ip`. One for every address of IPv6 is for those of IPv4, too.
+fn covers(whole: IpAddr, ip: IpAddr) -> bool {
+    whole == ip
+        || whole == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        || (whole == IpAddr::V4(Ipv4Addr::UNSPECIFIED) && ip.is_ipv4())
+}
+
+/// Whether an address is one of this machine or of a private network (RFC 1918, RFC 4193, RFC 6598), or link-local.
+fn is_of_a_private_network(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 
@@ -137,6 +205,36 @@ impl SettingValue for Listen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_private_networks_are_not_exposed() {
+        for (text, exposed) in [
+            ("localhost:9000, 127.0.0.2:9000, 10.1.2.3:9000, 172.31.0.1:9000, 192.168.0.1:9000, 169.254.1.1:9000", ""),
+            ("100.64.0.1:9000, 100.127.255.255:9000, [fd00::1]:9000, [fe80::1]:9000, [::ffff:10.0.0.1]:9000", ""),
+            ("10.1.2.3:9000, :9000, 0.0.0.0:9000, 172.32.0.1:9000", ":9000, 0.0.0.0:9000, 172.32.0.1:9000"),
+            ("100.128.0.1:9000, [2001:db8::1]:9000, [::]:9000", "100.128.0.1:9000, [2001:db8::1]:9000, [::]:9000"),
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap().exposed(), exposed);
+        }
+    }
+
+    #[test]
+    fn an_address_can_be_listened_on_once() {
+        for (one, other, taken) in [
+            ("8000", "localhost:9000", ""),
+            ("0", "localhost:0", ""),
+            ("8000", "127.0.0.1:8000", "localhost:8000"),
+            ("[::1]:8000", "8000", "[::1]:8000"),
+            ("127.0.0.2:8000", "8000", ""),
+            ("9000, 10.0.0.1:8000", ":8000", "10.0.0.1:8000"),
+            (":8000", "10.0.0.1:8000", ":8000"),
+            ("0.0.0.0:8000", "127.0.0.1:8000", "0.0.0.0:8000"),
+            ("0.0.0.0:8000", "[::1]:8000", ""),
+        ] {
+            let [one, other]: [Listen; 2] = [one, other].map(|text| text.parse().unwrap());
+            assert_eq!(one.taken_by(&other), taken, "{one} and {other}");
+        }
+    }
 
     #[test]
     fn every_usual_form_is_understood() {

@@ -23,7 +23,7 @@ mod value;
 
 pub use api_keys::{API_KEYS, ApiKeyEntry};
 pub use command::Invocation;
-pub use listen::{LISTEN_ADDRESSES, Listen, ListenAddress};
+pub use listen::{LISTEN_ADDRESSES, Listen, ListenAddress, ListenerKind};
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
 pub(crate) use origin::is_authority;
 pub use origin::{Origin, Origins};

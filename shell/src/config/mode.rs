@@ -1,6 +1,6 @@
 //! The two modes, development and production: which one a server is in, and what production requires of its secrets.
 
-use super::{ApiKeyEntry, Settings, TokenKeyEntry};
+use super::{ApiKeyEntry, Listen, ListenerKind, Settings, TokenKeyEntry};
 use crate::auth;
 use crate::auth::Secret;
 use parlor_core::Address;
@@ -23,6 +23,7 @@ const PUBLIC: &[(&str, IsSet)] = &[
     ("allowed_origins", |settings| !settings.allowed_origins.is_empty()),
     ("public_hosts", |settings| !settings.public_hosts.is_empty()),
     ("trusted_proxies", |settings| !settings.trusted_proxies.is_empty()),
+    ("internal_listen", |settings| settings.internal_listen.is_some()),
 ];
 
 /// The section of `--help` about the two modes.
@@ -40,6 +41,7 @@ pub(super) fn help() -> String {
            - limits by address do not count sockets, new connections and wrong API keys from loopback addresses \
              (http_connections_per_ip, new_connections_per_ip, wrong_keys_per_ip);\n  \
            - an API key is generated and printed where none is set;\n  \
+           - /health and /openapi.json need no API key;\n  \
            - API keys and token_secret may be short;\n  \
            - there is no warning about a low limit of open files.\n  \
            These are the defaults. A setting that is named here changes what it is named for, and holds in both modes: \
@@ -48,7 +50,7 @@ pub(super) fn help() -> String {
            It is on everywhere else. By default, clients need a token, may join any room whose name does not begin with #, \
            and only receive. Settings change each of these: allow_anonymous, allow_subscribe, allow_publish, allow_history \
            and allow_presence, or with more values subscribe, publish, history and presence. \
-           trusted_proxies report the addresses of clients. A page may connect if \
+           /health and /openapi.json need an API key, except at internal_listen. trusted_proxies report the addresses of clients. A page may connect if \
            allowed_origins names its origin; without that setting, if its origin is one of public_hosts and the host that \
            it connects to; without either, if its host and port are those in the request's Host. API calls need api_key or \
            one of api_keys, of at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; \
@@ -62,7 +64,14 @@ impl Settings {
     /// neither is any setting of a server that others reach.
     #[must_use]
     pub fn is_dev(&self) -> bool {
-        self.listen.is_loopback() && self.dev.unwrap_or_else(|| PUBLIC.iter().all(|(_, is_set)| !is_set(self)))
+        self.others_reach().is_empty() && self.dev.unwrap_or_else(|| PUBLIC.iter().all(|(_, is_set)| !is_set(self)))
+    }
+
+    /// The addresses that others can reach, as they were written, with the setting that each is in.
+    fn others_reach(&self) -> Vec<(ListenerKind, String)> {
+        let internal = self.internal_listen.iter().map(|listen| (ListenerKind::Internal, listen.public()));
+        let all = [(ListenerKind::Public, self.listen.public())].into_iter().chain(internal);
+        all.filter(|(_, addresses)| !addresses.is_empty()).collect()
     }
 
     /// The mode of the server and the reason, as the first line of its output says it.
@@ -72,8 +81,9 @@ impl Settings {
         let production = |why: &str| format!("production mode, since {why}");
         let development =
             |why: &str| format!("development mode, since {why}: any client that can connect may do everything");
+        let reached: Vec<String> = self.others_reach().into_iter().map(|(_, addresses)| addresses).collect();
         match self.dev {
-            _ if !self.listen.is_loopback() => production(&format!("others can reach {}", self.listen.public())),
+            _ if !reached.is_empty() => production(&format!("others can reach {}", reached.join(", "))),
             Some(true) => development("dev = true"),
             Some(false) => production("dev = false"),
             None if set.is_empty() => {
@@ -109,6 +119,15 @@ impl Settings {
         self.api_key.is_some() || !self.api_keys.is_empty()
     }
 
+    /// The addresses of this kind; None where there are none.
+    #[must_use]
+    pub fn listeners(&self, kind: ListenerKind) -> Option<&Listen> {
+        match kind {
+            ListenerKind::Public => Some(&self.listen),
+            ListenerKind::Internal => self.internal_listen.as_ref(),
+        }
+    }
+
     /// Generates an API key for this run, in development mode and where none is set. It does not end development mode.
     pub fn generate_key(&mut self) {
         if self.is_dev() && !self.has_api_key() {
@@ -118,17 +137,20 @@ impl Settings {
 
     /// Checks the address and the secrets against the mode. Returns a sentence for each contradiction.
     pub(super) fn check_mode(&self) -> Vec<String> {
-        let (listen, public) = (&self.listen, self.listen.public());
         let mut wrongs = Vec::new();
-        if !listen.is_loopback() && self.dev == Some(true) {
-            wrongs.push(format!("dev = true is allowed on loopback addresses only, and {public} is not one"));
-        }
-        if !listen.is_loopback() && !self.has_api_key() {
-            wrongs.push(format!(
-                "others can reach {public}, so it needs an API key: set --api-key, PARLOR_API_KEY, or api_key or api_keys \
-                 in the file; --listen localhost:{} is for this machine only",
-                listen.port()
-            ));
+        for (kind, public) in self.others_reach() {
+            if self.dev == Some(true) {
+                wrongs.push(format!("dev = true is allowed on loopback addresses only, and {public} is not one"));
+            }
+            if !self.has_api_key() {
+                let setting = kind.setting();
+                let (flag, port) = (setting.replace('_', "-"), self.listeners(kind).map_or(0, Listen::port));
+                wrongs.push(format!(
+                    "others can reach {public} ({setting}), so the server needs an API key: set --api-key, \
+                     PARLOR_API_KEY, or api_key or api_keys in the file; --{flag} localhost:{port} is for this machine \
+                     only"
+                ));
+            }
         }
         self.api_key.iter().for_each(|key| wrongs.extend(self.check_api_key("api_key", key)));
         for ApiKeyEntry { key, place, .. } in &self.api_keys {
@@ -196,7 +218,8 @@ mod tests {
 
     #[test]
     fn every_setting_of_a_server_for_others_ends_development_mode() {
-        for name in ["api_key", "token_secret", "token_jwks", "allowed_origins", "public_hosts", "trusted_proxies"] {
+        let others = ["allowed_origins", "public_hosts", "trusted_proxies", "internal_listen"];
+        for name in ["api_key", "token_secret", "token_jwks"].into_iter().chain(others) {
             let (known, ends) =
                 (Setting::all().any(|key| key.name == name), PUBLIC.iter().any(|(public, _)| *public == name));
             assert_eq!(known, ends, "{name}");

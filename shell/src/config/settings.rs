@@ -6,7 +6,7 @@ use super::place::Place;
 use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
-use super::{API_KEYS, ApiKeyEntry, TOKEN_KEYS, TokenKeyEntry};
+use super::{API_KEYS, ApiKeyEntry, Listen, TOKEN_KEYS, TokenKeyEntry};
 use crate::auth::{ApiKey, ApiKeys, KeyRights, TokenVerifier};
 use crate::net::certificate::ServerCertificate;
 use parlor_core::Config;
@@ -46,6 +46,7 @@ impl Settings {
     #[must_use]
     pub fn contradictions(&self) -> Vec<String> {
         let mut wrongs = self.check_mode();
+        wrongs.extend(self.check_internal_listen().err());
         wrongs.extend(self.check_public_hosts().err());
         wrongs.extend(self.check_node_name().err());
         wrongs.extend(self.certificate().err());
@@ -101,6 +102,13 @@ impl Settings {
                     .into(),
             );
         }
+        let exposed = self.internal_listen.as_ref().map(Listen::exposed).filter(|exposed| !exposed.is_empty());
+        warnings.extend(exposed.map(|exposed| {
+            format!(
+                "other networks may reach {exposed} (internal_listen), which answers /health without an API key and takes \
+                 API keys over plain HTTP: have a firewall keep them away, or listen on a private address"
+            )
+        }));
         warnings
     }
 
@@ -132,6 +140,15 @@ impl Settings {
             (Some(_), None) => Err("tls_cert has no key; set tls_key to the file of its private key".into()),
             (None, Some(_)) => Err("tls_key has no certificate; set tls_cert to the file of its certificate".into()),
         }
+    }
+
+    /// Checks that no address is both for clients and for backends and operators.
+    fn check_internal_listen(&self) -> Result<(), String> {
+        let taken = self.internal_listen.as_ref().map(|internal| internal.taken_by(&self.listen)).unwrap_or_default();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        Err(format!("internal_listen: {taken} is among the addresses of listen already; give it another port"))
     }
 
     /// Checks `node_name`, which is in every connect reply and in the log.

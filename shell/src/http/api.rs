@@ -1,6 +1,6 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::api_key::authenticate;
+use super::api_key::{AskedFor, authenticate};
 use super::response::{self, ResponseBody, SOON, call_response, limit_error, restarting, retry_after, with_refusal};
 use super::session::HttpSession;
 use crate::auth::ApiKey;
@@ -37,7 +37,7 @@ pub(super) async fn answer(
     if request.method() != Method::POST {
         return response::method_not_allowed("POST");
     }
-    let backend = match authenticate(shard, request.headers(), address) {
+    let backend = match authenticate(shard, request.headers(), address, AskedFor::Call) {
         Ok(key) => Backend { key, address },
         Err(response) => return *response,
     };

@@ -16,6 +16,15 @@ const KEY_HEADER: &str = "x-api-key";
 /// The schemes of `Authorization` that the key may follow.
 const SCHEMES: [&[u8]; 2] = [b"apikey ", b"bearer "];
 
+/// The thing that a key is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AskedFor {
+    /// An API call.
+    Call,
+    /// What `/health` and `/openapi.json` tell.
+    Details,
+}
+
 /// The key that a request has.
 ///
 /// # Errors
@@ -24,6 +33,7 @@ pub(super) fn authenticate<'s>(
     shard: &'s ShardRuntime,
     headers: &HeaderMap,
     address: IpAddr,
+    asked: AskedFor,
 ) -> Result<&'s ApiKey, Box<Response<ResponseBody>>> {
     let sent = sent_key(headers);
     if let Some(key) = sent.and_then(|sent| shard.api_keys.find(sent)) {
@@ -32,14 +42,26 @@ pub(super) fn authenticate<'s>(
     if sent.is_some() && !is_within_limit(shard, address) {
         return Err(too_many(shard).into());
     }
-    let why = match sent {
-        _ if shard.api_keys.is_empty() => "unauthorized: no API call can be made until api_key or api_keys is set",
-        None => {
+    let why = match (sent, asked) {
+        (_, AskedFor::Call) if shard.api_keys.is_empty() => {
+            "unauthorized: no API call can be made until api_key or api_keys is set"
+        }
+        (_, AskedFor::Details) if shard.api_keys.is_empty() => {
+            "unauthorized: this needs an API key, and none can be right until api_key or api_keys is set; no key is needed \
+             at internal_listen and in development mode"
+        }
+        (None, AskedFor::Call) => {
             "unauthorized: send an API key (api_key, api_keys) in the header X-API-Key, or in Authorization after apikey \
              or Bearer"
         }
-        Some(_) if headers.contains_key(KEY_HEADER) => "unauthorized: the key in X-API-Key is not one of this server",
-        Some(_) => "unauthorized: the key in Authorization is not one of this server",
+        (None, AskedFor::Details) => {
+            "unauthorized: send an API key (api_key, api_keys) in the header X-API-Key, or in Authorization after apikey \
+             or Bearer; no key is needed at internal_listen and in development mode"
+        }
+        (Some(_), _) if headers.contains_key(KEY_HEADER) => {
+            "unauthorized: the key in X-API-Key is not one of this server"
+        }
+        (Some(_), _) => "unauthorized: the key in Authorization is not one of this server",
     };
     Err(unauthorized(why).into())
 }
@@ -56,7 +78,7 @@ fn unauthorized(why: &'static str) -> Response<ResponseBody> {
 fn too_many(shard: &ShardRuntime) -> Response<ResponseBody> {
     let limit = Limit::WrongKeysPerIp;
     shard.count_limit(limit);
-    let words = "too many calls with a wrong API key have come from this address";
+    let words = "too many requests with a wrong API key have come from this address";
     let error = Error::limit(ErrorCode::TooManyRequests, limit, words);
     let response = call_response(&Err(error), ApiErrorMode::Transport);
     retry_after(with_refusal(response, RefusalReason::Limit, limit.name()), SOON)

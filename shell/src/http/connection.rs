@@ -4,6 +4,7 @@ use super::metered_socket::MeteredSocket;
 use super::response::{ResponseBody, error_response};
 use super::router;
 use super::session::{HttpSession, record_limit};
+use crate::config::ListenerKind;
 use crate::net::certificate::ServerCertificate;
 use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
@@ -38,16 +39,18 @@ pub(crate) fn accept(
     shard: &Rc<ShardRuntime>,
     socket: TcpStream,
     address: IpAddr,
+    kind: ListenerKind,
     certificate: Option<&ServerCertificate>,
 ) {
     tcp::set_up(&socket);
     match (admit(shard, address), certificate) {
         (Ok(guard), Some(certificate)) => {
-            let (session, config) = (HttpSession::new(address, guard, true), certificate.config());
+            let (session, config) = (HttpSession::new(address, kind, guard, true), certificate.config());
             spawn_local(serve_tls(shard.clone(), socket, session, config));
         }
         (Ok(guard), None) => {
-            spawn_local(serve(shard.clone(), ClientSocket::Tcp(socket), HttpSession::new(address, guard, false)));
+            let session = HttpSession::new(address, kind, guard, false);
+            spawn_local(serve(shard.clone(), ClientSocket::Tcp(socket), session));
         }
         (Err(limit), certificate) => {
             record_limit(shard, limit, address);

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on the one port. Each socket speaks it until it becomes a WebSocket.
+//! HTTP/1.1 on every port. Each socket speaks it until it becomes a WebSocket.
 
 mod api;
 mod api_key;
@@ -8,8 +8,8 @@ mod head;
 mod metered_socket;
 pub(crate) mod openapi;
 mod origin;
-mod public_paths;
 mod response;
 mod router;
 mod session;
+mod status_paths;
 mod upgrade;

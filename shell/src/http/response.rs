@@ -39,9 +39,18 @@ pub(super) fn error_response(status: StatusCode, message: &str, limit: Option<Li
 
 /// A response with a JSON body.
 pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    with_type("application/json", status, body)
+}
+
+/// A response to a probe, with one word as its body.
+pub(super) fn word(status: StatusCode, word: &'static str) -> Response<ResponseBody> {
+    with_type("text/plain", status, word)
+}
+
+fn with_type(content_type: &'static str, status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -89,11 +98,19 @@ pub(super) fn logged_error(reason: RefusalReason, status: StatusCode, message: &
     with_refusal(error(status, message), reason, message)
 }
 
+/// The words for a path that leads nowhere.
+const NOTHING_HERE: &str = "there is nothing here: WebSockets are at /ws/<room> and /connection/websocket, calls at \
+    /api/<method>, and [[routes]] in the configuration file adds paths";
+
 /// 404: nothing is at the path.
 pub(super) fn not_found() -> Response<ResponseBody> {
-    let message = "there is nothing here: WebSockets are at /ws/<room> and /connection/websocket, calls at \
-        /api/<method>, and [[routes]] in the configuration file adds paths";
-    logged_error(RefusalReason::Path, StatusCode::NOT_FOUND, message)
+    logged_error(RefusalReason::Path, StatusCode::NOT_FOUND, NOTHING_HERE)
+}
+
+/// The same 404 for a path that is answered elsewhere, which only the log says.
+pub(super) fn internal_only() -> Response<ResponseBody> {
+    let why = "this path is answered at internal_listen only";
+    with_refusal(error(StatusCode::NOT_FOUND, NOTHING_HERE), RefusalReason::Path, why)
 }
 
 /// 503: an invariant broke, and the next shard begins after a pause.

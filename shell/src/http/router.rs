@@ -3,7 +3,8 @@
 use super::forwarded::{self, Scheme, Source};
 use super::response::{self, LoggedRefusal, ResponseBody, restarting};
 use super::session::HttpSession;
-use super::{api, head, public_paths, upgrade};
+use super::{api, head, status_paths, upgrade};
+use crate::config::ListenerKind;
 use crate::net::refusals::{RefusalDetails, truncated};
 use crate::runtime::shard::ShardRuntime;
 use hyper::body::{Body as _, Incoming};
@@ -14,6 +15,9 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::rc::Rc;
 use tokio::task::yield_now;
+
+/// The prefix of the paths of API calls.
+const API: &str = "/api/";
 
 /// Answers one request, keeps the session's state, and logs a refusal.
 pub(super) async fn answer(
@@ -62,22 +66,26 @@ async fn route(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let path = request.uri().path();
-    let is_public = public_paths::is_public(path);
-    if shard.is_stopping() && !is_public {
+    let is_hidden = is_hidden(shard, session, path);
+    let is_status = !is_hidden && status_paths::is_status(path);
+    if shard.is_stopping() && !is_status {
         return response::stopping();
     }
-    if shard.is_restarting() && !is_public {
+    if shard.is_restarting() && !is_status {
         return restarting(shard);
     }
     if let Err(response) = head::check_host(&request) {
         return *response;
     }
-    if let Some(method) = path.strip_prefix("/api/") {
+    if is_hidden {
+        return response::internal_only();
+    }
+    if let Some(method) = path.strip_prefix(API) {
         let method = method.to_owned();
         return api::answer(shard, &method, request, session, source.address).await;
     }
-    if is_public {
-        return public_paths::answer(shard, &request);
+    if is_status {
+        return status_paths::answer(shard, &request, session, source.address);
     }
     match upgrade::accept(shard, source, &request) {
         Ok((conn, handshake)) => {
@@ -87,6 +95,13 @@ async fn route(
         }
         Err(response) => *response,
     }
+}
+
+/// Whether a path is answered at `internal_listen` only, and the request came elsewhere.
+fn is_hidden(shard: &ShardRuntime, session: &HttpSession, path: &str) -> bool {
+    let has_internal = shard.settings.internal_listen.is_some();
+    let is_internal = path.starts_with(API) || status_paths::is_detailed(path);
+    has_internal && is_internal && session.kind == ListenerKind::Public
 }
 
 /// The parts of a request that the log shows when it is refused. The query is not among them, since tokens are there.

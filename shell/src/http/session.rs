@@ -1,6 +1,7 @@
 //! The state of one HTTP connection's requests, and what it lets others do to its socket.
 
 use super::response::error_response;
+use crate::config::ListenerKind;
 use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason};
@@ -30,6 +31,8 @@ pub(super) fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) 
 pub(super) struct HttpSession {
     /// The address of the socket; that of the last proxy where there is one.
     pub(super) address: IpAddr,
+    /// The kind of its listening socket.
+    pub(super) kind: ListenerKind,
     /// Whether the socket speaks TLS.
     pub(super) is_tls: bool,
     /// Number of requests so far.
@@ -56,9 +59,10 @@ pub(super) struct HttpSession {
 
 impl HttpSession {
     /// The state of a socket that has sent nothing yet.
-    pub(super) fn new(address: IpAddr, guard: SocketGuard, is_tls: bool) -> Rc<Self> {
+    pub(super) fn new(address: IpAddr, kind: ListenerKind, guard: SocketGuard, is_tls: bool) -> Rc<Self> {
         Rc::new(Self {
             address,
+            kind,
             is_tls,
             guard,
             has_key: Cell::new(false),

@@ -1,6 +1,6 @@
-//! Listening sockets: bound as the setting `listen` says, each with a task that accepts.
+//! Listening sockets: bound as the settings `listen` and `internal_listen` say, each with a task that accepts.
 
-use crate::config::ListenAddress;
+use crate::config::{ListenAddress, ListenerKind};
 use crate::http::connection;
 use crate::net::certificate::ServerCertificate;
 use crate::runtime::shard::ShardRuntime;
@@ -29,6 +29,8 @@ pub(crate) struct Listener<T> {
     pub(crate) socket: T,
     /// The certificate by which it speaks TLS; None where it does not.
     pub(crate) certificate: Option<Arc<ServerCertificate>>,
+    /// The setting that it is bound for.
+    pub(crate) kind: ListenerKind,
 }
 
 /// Accepts sockets until the task is dropped.
@@ -39,7 +41,8 @@ pub(crate) async fn accept(shard: Rc<ShardRuntime>, listener: Listener<Rc<TcpLis
             Ok((socket, address)) => {
                 warned = false;
                 // An IPv4 address is the same one where a socket for IPv6 has accepted it.
-                connection::accept(&shard, socket, address.ip().to_canonical(), listener.certificate.as_deref());
+                let address = address.ip().to_canonical();
+                connection::accept(&shard, socket, address, listener.kind, listener.certificate.as_deref());
                 if shard.sockets.len() >= shard.settings.limits.http_connections {
                     // The next socket displaces one. Those accepted just now first have their requests read.
                     yield_now().await;
@@ -56,7 +59,7 @@ pub(crate) async fn accept(shard: Rc<ShardRuntime>, listener: Listener<Rc<TcpLis
     }
 }
 
-/// Binds the sockets of an entry of `listen`: one, or one for IPv4 and one for IPv6 with the same port.
+/// Binds the sockets of an entry of either setting: one, or one for IPv4 and one for IPv6 with the same port.
 pub(crate) fn bind_all(listen: ListenAddress) -> io::Result<Vec<net::TcpListener>> {
     match listen {
         ListenAddress::Address(address) => Ok(vec![bind(address, None)?]),

@@ -66,9 +66,9 @@ fn run_with(
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         // Registered once for all shards: the start of the next one must not depend on file descriptors that are free.
-        let listeners = listeners.iter().map(|Listener { socket, certificate }| {
+        let listeners = listeners.iter().map(|Listener { socket, certificate, kind }| {
             let socket = Rc::new(TcpListener::from_std(socket.try_clone()?)?);
-            Ok(Listener { socket, certificate: certificate.clone() })
+            Ok(Listener { socket, certificate: certificate.clone(), kind: *kind })
         });
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
@@ -242,7 +242,7 @@ mod busy;
 /// A listener without TLS.
 #[cfg(test)]
 fn plain<T>(socket: T) -> Listener<T> {
-    Listener { socket, certificate: None }
+    Listener { socket, certificate: None, kind: crate::config::ListenerKind::Public }
 }
 
 #[cfg(test)]

@@ -112,14 +112,21 @@ def address():
 
 
 def http(path, body=None, headers=None, at=None):
-    """One request: (status, parsed JSON). A body makes it a POST."""
+    """One request: (status, parsed JSON, or text that is none). A body makes it a POST."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    if headers is None and path == "/health":
+        headers = {"X-API-Key": API_KEY}
     request = urllib.request.Request(f"http://{at or address()}{path}", data, headers or {})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.loads(answer.read() or b"null")
+            return answer.status, parsed(answer)
     except urllib.error.HTTPError as refused:
-        return refused.code, json.loads(refused.read() or b"null")
+        return refused.code, parsed(refused)
+
+
+def parsed(answer):
+    text = answer.read() or b"null"
+    return json.loads(text) if answer.headers.get_content_type() == "application/json" else text.decode()
 
 
 def call(method, body, at=None, key=API_KEY):

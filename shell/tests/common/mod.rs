@@ -155,7 +155,7 @@ pub fn publish(address: SocketAddr, room: &str, data: &Value) {
 }
 
 pub fn health(address: SocketAddr) -> Value {
-    let health = get(address, "/health").json();
+    let health = http(address, "GET", "/health", &format!("X-API-Key: {KEY}\r\n"), "").json();
     observed::note_health(&health);
     health
 }

@@ -81,7 +81,8 @@ impl LastLook {
     fn health(&self) -> std::io::Result<Value> {
         let mut socket = TcpStream::connect(self.0)?;
         socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-        socket.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let key = super::KEY;
+        write!(socket, "GET /health HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer)?;
         let body = answer.split_once("\r\n\r\n").unwrap_or_default().1;

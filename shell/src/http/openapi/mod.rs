@@ -20,6 +20,8 @@ const DESCRIPTION: &str = "The HTTP side of a room server for WebSockets: backen
     `X-Centrifugo-Error-Mode: body`, or where `api_error_mode` is configured so and the header does not say `transport`, \
     the status is 200 and the body is the same; only 401, 405, 408, 429 and 503 stay what they are.";
 
+const WRONG_KEYS: &str = "Too many wrong API keys have come from this address: 111. A right one is always served.";
+
 /// The served document, made at the first request.
 #[derive(Debug, Default)]
 pub(crate) struct Document(OnceCell<Bytes>);
@@ -35,7 +37,7 @@ impl Document {
 fn document(settings: &Settings) -> Value {
     let call = |method: &Method| (format!("/api/{}", method.name), json!({"post": call(method, &settings.limits)}));
     let mut paths: Map<String, Value> = METHODS.iter().map(call).collect();
-    paths.extend(public_paths());
+    paths.extend(status_paths());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -82,7 +84,7 @@ fn call(method: &Method, limits: &Limits) -> Value {
         (401, "No API key, or a wrong one: 101."),
         (403, "The API key may not call this method, or not for this room: 103."),
         (413, "A limit is reached, which the message names: 106."),
-        (429, "Too many wrong API keys have come from this address: 111. A right one is always served."),
+        (429, WRONG_KEYS),
     ];
     let mut refusals = BTreeMap::<u16, Vec<&str>>::new();
     for (status, words) in always.iter().chain(*failures) {
@@ -104,29 +106,41 @@ fn call(method: &Method, limits: &Limits) -> Value {
     })
 }
 
-/// The operations that need no API key.
-fn public_paths() -> impl Iterator<Item = (String, Value)> {
-    let stopping = Some("The server is stopping, or restarting after an invariant did not hold.");
-    let paths = [
-        ("/health", "health", "What there is, and what has happened", reference("health"), None),
-        ("/health/live", "live", "Whether the server runs", reference("ok"), None),
-        ("/health/ready", "ready", "Whether the server takes connections", reference("ok"), stopping),
-        (PATH, "openapi", "This document", json!({"type": "object"}), None),
-    ];
-    paths.into_iter().map(|(path, name, summary, schema, unavailable)| {
-        let mut responses = Map::from_iter([("200".into(), response("It is.", &schema))]);
-        if let Some(words) = unavailable {
-            responses.insert("503".into(), response(words, &reference("refusal")));
-        }
-        let get = json!({
-            "operationId": name,
-            "summary": summary,
-            "tags": ["health"],
-            "security": [],
-            "responses": responses,
+/// The operations that tell how the server is, and what it is.
+fn status_paths() -> [(String, Value); 4] {
+    let details = |name, summary, schema| {
+        let unauthorized =
+            "No API key, or a wrong one: 101. None is needed at `internal_listen` and in development mode.";
+        let responses = json!({
+            "200": response("They are.", &schema),
+            "401": response(unauthorized, &reference("error")),
+            "429": response(WRONG_KEYS, &reference("error")),
         });
-        (path.into(), json!({ "get": get }))
-    })
+        // The empty one: at some addresses no key is needed.
+        status(name, summary, &json!([{"key": []}, {"authorization": []}, {"bearer": []}, {}]), &responses)
+    };
+    let probe = |name, summary, responses| status(name, summary, &json!([]), &responses);
+    let ready = json!({
+        "200": word("It does.", &["ok"]),
+        "503": word("The server is stopping, or restarting after an invariant did not hold.", &["stopping", "restarting"]),
+    });
+    [
+        ("/health".into(), details("health", "What there is, and what has happened", reference("health"))),
+        (PATH.into(), details("openapi", "This document", json!({"type": "object"}))),
+        ("/health/live".into(), probe("live", "Whether the server runs", json!({"200": word("It does.", &["ok"])}))),
+        ("/health/ready".into(), probe("ready", "Whether the server takes connections", ready)),
+    ]
+}
+
+fn status(name: &str, summary: &str, security: &Value, responses: &Value) -> Value {
+    json!({"get": {
+        "operationId": name, "summary": summary, "tags": ["health"], "security": security, "responses": responses,
+    }})
+}
+
+/// A response of one of these words.
+fn word(description: &str, words: &[&str]) -> Value {
+    json!({"description": description, "content": {"text/plain": {"schema": {"enum": words}}}})
 }
 
 /// A JSON response.

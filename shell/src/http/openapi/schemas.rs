@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 /// The schemas that the rest of the document refers to.
 pub(super) fn components(limits: &Limits) -> Map<String, Value> {
     let requests = METHODS.iter().map(|method| (format!("{}_request", method.name), method.request(limits)));
-    let own =
-        [("refusal", refusal()), ("ok", fields(&["status"], json!({"status": {"const": "ok"}}))), ("health", health())];
+    let own = [("refusal", refusal()), ("health", health())];
     let own = own.into_iter().map(|(name, schema)| (String::from(name), schema));
     schema::components(limits).into_iter().chain(own).chain(requests).collect()
 }

@@ -1,0 +1,67 @@
+//! Answers to probes, operators and browsers: health, the description of the API, and no icon.
+
+use super::api_key::{self, AskedFor};
+use super::openapi;
+use super::response::{self, ResponseBody, SOON, not_found, retry_after};
+use super::session::HttpSession;
+use crate::config::ListenerKind;
+use crate::observe::health::health;
+use crate::runtime::shard::ShardRuntime;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use std::net::IpAddr;
+
+/// The path of the figures.
+const HEALTH: &str = "/health";
+/// The paths for orchestrators.
+const LIVE: &str = "/health/live";
+const READY: &str = "/health/ready";
+/// The path that browsers request by themselves when a person opens `/health`.
+const FAVICON: &str = "/favicon.ico";
+
+/// Whether a path is answered here, be it by 404.
+pub(super) fn is_status(path: &str) -> bool {
+    path == FAVICON || is_detailed(path) || path.starts_with("/health/")
+}
+
+/// Whether a path tells more than whether the server works.
+pub(super) fn is_detailed(path: &str) -> bool {
+    [HEALTH, openapi::PATH].contains(&path)
+}
+
+/// Answers a request of a client at `address` for one of these paths. No body is made for a method that is not allowed, nor
+/// for who may not know.
+pub(super) fn answer(
+    shard: &ShardRuntime,
+    request: &Request<Incoming>,
+    session: &HttpSession,
+    address: IpAddr,
+) -> Response<ResponseBody> {
+    let path = request.uri().path();
+    if !is_detailed(path) && ![FAVICON, LIVE, READY].contains(&path) {
+        return not_found();
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return response::method_not_allowed("GET, HEAD");
+    }
+    if is_detailed(path) && !shard.settings.is_dev() && session.kind == ListenerKind::Public {
+        match api_key::authenticate(shard, request.headers(), address, AskedFor::Details) {
+            Ok(_) => session.has_key.set(true),
+            Err(response) => return *response,
+        }
+    }
+    match path {
+        HEALTH => {
+            let (now, stats) =
+                shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty_stats());
+            response::json(StatusCode::OK, health(shard, now.mono, &stats))
+        }
+        openapi::PATH => response::json(StatusCode::OK, shard.document.bytes(&shard.settings)),
+        FAVICON => response::no_content(),
+        READY if shard.is_stopping() => retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "stopping"), SOON),
+        READY if shard.is_restarting() => {
+            retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.restarts_in())
+        }
+        _ => response::word(StatusCode::OK, "ok"),
+    }
+}

@@ -14,8 +14,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use std::fs;
-use std::io::{self, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -164,6 +164,51 @@ fn who_speaks_http_to_an_address_of_tls_is_told() {
     drop(connect(server.address()));
     let health = get(&mut files.connect(server.address()), "/health").json();
     assert_eq!(health["totals"]["refused"]["tls"], 1, "{health}");
+}
+
+/// Reads on to the end of the stream, which must be one by close_notify: a cut would be an error.
+fn expect_end(stream: &mut TlsStream) -> String {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    String::from_utf8(rest).unwrap()
+}
+
+#[test]
+fn who_ends_its_side_first_is_told_the_end() {
+    let files = Files::new("half");
+    let server = files.serve();
+    let mut stream = files.connect(server.address());
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+    assert_eq!(expect_end(&mut stream), "");
+    let mut client = Client::over(files.connect(server.address()), "/ws/a?greeting=off", "", b"");
+    client.socket.conn.send_close_notify();
+    client.socket.flush().unwrap();
+    client.socket.sock.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(expect_end(&mut client.socket), "");
+}
+
+#[test]
+fn idle_sockets_are_told_the_end_at_a_stop() {
+    let files = Files::new("stop");
+    let server = files.serve();
+    let mut streams = [files.connect(server.address()), files.connect(server.address())];
+    assert_eq!(get(&mut streams[0], "/health/ready").status, 200);
+    server.stop();
+    streams.iter_mut().for_each(|stream| assert_eq!(expect_end(stream), ""));
+    server.wait().unwrap();
+}
+
+#[test]
+fn displaced_sockets_are_told_the_end() {
+    let files = Files::new("displaced");
+    let server = files.serve_with(|settings| settings.limits.http_connections = 1);
+    let mut silent = files.connect(server.address());
+    let mut served = files.connect(server.address());
+    assert!(expect_end(&mut silent).starts_with("HTTP/1.1 503 "), "and why");
+    assert_eq!(get(&mut served, "/health/ready").status, 200);
+    let _newest = files.connect(server.address());
+    assert_eq!(expect_end(&mut served), "");
 }
 
 /// A client over TLS whose kernel takes few bytes.

@@ -534,6 +534,14 @@ limits! {
     new_connections_per_ip NewConnectionsPerIp: Rate = rate(200, 1000), "429";
     simulated 0 in 20 percent [1, 3];
 
+    /// TLS handshakes, which are counted when the first bytes of one have come; more are not begun.
+    new_handshakes NewHandshakes: Rate = rate(1000, 2000), "the socket is closed";
+    simulated 0;
+
+    /// TLS handshakes from one such address; off for loopback addresses in development mode.
+    new_handshakes_per_ip NewHandshakesPerIp: Rate = rate(200, 1000), "the socket is closed";
+    simulated 0;
+
     /// Calls with a wrong API key from one such address, whose right keys are served all the same; off for loopback addresses in development mode.
     wrong_keys_per_ip WrongKeysPerIp: Rate = rate(1, 20), "429 (111)";
     simulated 0;

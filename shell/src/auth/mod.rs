@@ -6,7 +6,6 @@ mod rights;
 mod secret;
 mod token_key;
 mod tokens;
-mod wrong_keys;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use keys::{generate_key, random};
@@ -14,4 +13,3 @@ pub use rights::{KeyRights, ROOM_PATTERNS};
 pub use secret::Secret;
 pub use token_key::TokenKey;
 pub use tokens::TokenVerifier;
-pub(crate) use wrong_keys::WrongKeys;

@@ -38,8 +38,8 @@ pub(super) fn help() -> String {
              (allow_publish, allow_history, allow_presence, or with more values publish, history, presence);\n  \
            - pages from localhost, *.localhost or a loopback address may connect, and those that allowed_origins names; \
              programs, which send no Origin, may connect, too;\n  \
-           - limits by address do not count sockets, new connections and wrong API keys from loopback addresses \
-             (http_connections_per_ip, new_connections_per_ip, wrong_keys_per_ip);\n  \
+           - limits by address do not count sockets, TLS handshakes, new connections and wrong API keys from loopback addresses \
+             (http_connections_per_ip, new_handshakes_per_ip, new_connections_per_ip, wrong_keys_per_ip);\n  \
            - an API key is generated and printed where none is set;\n  \
            - /health and /openapi.json need no API key;\n  \
            - API keys and token_secret may be short;\n  \

@@ -1,5 +1,6 @@
 //! One HTTP connection: from the accepted socket until it closes or becomes a WebSocket.
 
+use super::handshake;
 use super::metered_socket::MeteredSocket;
 use super::response::{ResponseBody, error_response};
 use super::router;
@@ -10,7 +11,6 @@ use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
 use crate::net::sockets::SocketGuard;
 use crate::net::tcp;
-use crate::net::tls::TlsSocket;
 use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
 use hyper::StatusCode;
@@ -62,20 +62,10 @@ pub(crate) fn accept(
     }
 }
 
-/// Performs the TLS handshake of a socket within `request_timeout`, then serves it.
+/// Performs the TLS handshake of a socket, then serves it.
 async fn serve_tls(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSession>, config: Arc<ServerConfig>) {
-    session.mark_waiting();
-    let handshake = timeout(shard.settings.limits.request_timeout, TlsSocket::accept(socket, config));
-    let handshake = tokio::select! {
-        biased;
-        handshake = handshake => handshake,
-        () = session.guard.displaced() => return record_limit(&shard, Limit::HttpConnections, session.address),
-        () = shard.close_idle() => return,
-    };
-    match handshake {
-        Ok(Ok(socket)) => serve(shard, ClientSocket::Tls(socket), session).await,
-        Ok(Err((error, plain))) => session.handshake_failed(&shard, &error, plain),
-        Err(_) => record_limit(&shard, Limit::RequestTimeout, session.address),
+    if let Some(socket) = handshake::perform(&shard, socket, &session, config).await {
+        serve(shard, socket, session).await;
     }
 }
 

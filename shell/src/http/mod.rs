@@ -4,6 +4,7 @@ mod api;
 mod api_key;
 pub(crate) mod connection;
 pub(crate) mod forwarded;
+mod handshake;
 mod head;
 mod metered_socket;
 pub(crate) mod openapi;

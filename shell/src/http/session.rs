@@ -1,20 +1,15 @@
 //! The state of one HTTP connection's requests, and what it lets others do to its socket.
 
-use super::response::error_response;
 use crate::config::ListenerKind;
-use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason};
 use crate::net::sockets::{SocketGuard, SocketWait};
 use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
-use hyper::StatusCode;
 use parlor_core::Limit;
 use std::cell::{Cell, RefCell};
-use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::rc::Rc;
-use tokio::net::TcpStream;
 use tracing::debug;
 
 /// Counts and logs a refusal by a limit of a request that was not read to its end.
@@ -113,17 +108,9 @@ impl HttpSession {
         }
     }
 
-    /// Counts and logs a TLS handshake that failed. Who speaks HTTP instead, on this `plain` socket, is told so. Who only
-    /// looks whether the port is open has not failed.
-    pub(super) fn handshake_failed(&self, shard: &ShardRuntime, error: &io::Error, plain: Option<TcpStream>) {
-        if let Some(socket) = plain {
-            let message = "this address speaks TLS; use https:// or wss://";
-            let response = error_response(StatusCode::BAD_REQUEST, message, None);
-            ClientSocket::Tcp(socket).write_last(response.as_bytes());
-        }
-        if error.kind() == ErrorKind::InvalidData {
-            self.record(shard, RefusalReason::Tls, format!("the TLS handshake failed: {error}"));
-        }
+    /// Counts and logs a TLS handshake that failed.
+    pub(super) fn no_tls(&self, shard: &ShardRuntime, why: String) {
+        self.record(shard, RefusalReason::Tls, why);
     }
 
     fn record(&self, shard: &ShardRuntime, reason: RefusalReason, why: String) {

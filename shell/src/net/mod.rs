@@ -1,9 +1,11 @@
 //! Sockets and their bytes: TCP, WebSocket frames, and the driver that joins a socket to the shard.
 
+pub(crate) mod address_rates;
 pub mod certificate;
 pub(crate) mod client_socket;
 pub(crate) mod decoder;
 pub mod driver;
+pub(crate) mod handshake_rates;
 pub(crate) mod listener;
 pub(crate) mod refusals;
 pub(crate) mod sockets;

@@ -5,10 +5,12 @@
 
 use crate::net::driver::Transport;
 use crate::net::tcp;
-use rustls::{InvalidMessage, ServerConfig, ServerConnection};
+use crate::runtime::rounds::{RoundWait, Rounds};
+use rustls::{ServerConfig, ServerConnection};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,8 +24,6 @@ pub(crate) struct TlsSocket {
     /// Bytes whose ciphertext waits for the socket.
     committed: usize,
     end: StreamEnd,
-    /// The first bytes of the client were no TLS.
-    is_plain: bool,
 }
 
 /// The end of the stream to the client.
@@ -35,38 +35,51 @@ enum StreamEnd {
     Ended,
 }
 
+/// The cost of a step of a handshake, relative to reading a byte: about a third of a millisecond for the exchange of keys and
+/// the signature.
+const HANDSHAKE_COST: usize = 256 << 10;
+/// The cost of a read that completes no message of a handshake, for the system call.
+const SMALLEST_COST: usize = 2 << 10;
 /// The most bytes that are encrypted at a time: those of one record (RFC 8446 section 5.1).
 const RECORD_BYTES: usize = 16 << 10;
 
 impl TlsSocket {
-    /// Performs the handshake. Its owner bounds the time.
+    /// Performs the handshake, whose steps wait for their shares of `rounds`. Its owner bounds the time.
     ///
     /// # Errors
-    /// The error of the socket, or one of the kind [`ErrorKind::InvalidData`] with a [`rustls::Error`]. With it the socket,
-    /// where the client does not speak TLS and nothing was sent to it.
+    /// The error of the socket, or one of the kind [`ErrorKind::InvalidData`] with a [`rustls::Error`].
     pub(crate) async fn accept(
         socket: TcpStream,
         config: Arc<ServerConfig>,
-    ) -> Result<Box<Self>, (io::Error, Option<TcpStream>)> {
-        let mut session = match ServerConnection::new(config) {
-            Ok(session) => session,
-            Err(error) => return Err((io::Error::new(ErrorKind::InvalidData, error), None)),
-        };
-        session.set_buffer_limit(Some(RECORD_BYTES));
-        let mut tls = Box::new(Self { socket, session, committed: 0, end: StreamEnd::Open, is_plain: false });
-        match poll_fn(|cx| tls.poll_handshake(cx)).await {
-            Ok(()) => Ok(tls),
-            Err(error) => Err((error, tls.is_plain.then_some(tls.socket))),
-        }
+        rounds: &Rc<Rounds>,
+    ) -> io::Result<Box<Self>> {
+        let session = ServerConnection::new(config).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        let mut tls = Box::new(Self { socket, session, committed: 0, end: StreamEnd::Open });
+        tls.session.set_buffer_limit(Some(RECORD_BYTES));
+        let mut wait = RoundWait::default();
+        poll_fn(|cx| tls.poll_handshake(rounds, &mut wait, cx)).await?;
+        Ok(tls)
     }
 
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_handshake(
+        &mut self,
+        rounds: &Rc<Rounds>,
+        wait: &mut RoundWait,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_send(cx))?;
             if !self.session.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
-            if ready!(self.poll_receive(cx))? == 0 {
+            ready!(self.socket.poll_read_ready(cx))?;
+            ready!(rounds.poll_take(HANDSHAKE_COST, wait, cx));
+            let received = self.poll_receive(cx);
+            // What completes a message is answered.
+            if !self.session.wants_write() {
+                rounds.correct(HANDSHAKE_COST, SMALLEST_COST);
+            }
+            if ready!(received)? == 0 {
                 return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
             }
         }
@@ -112,12 +125,8 @@ impl TlsSocket {
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(bytes) => {
                     if let Err(error) = self.session.process_new_packets() {
-                        let is_no_tls = error == rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
-                        self.is_plain = is_no_tls && self.session.protocol_version().is_none();
-                        if !self.is_plain {
-                            // The alert that says why. If the socket is full, its client is not reading.
-                            let _ = self.send();
-                        }
+                        // The alert that says why. If the socket is full, its client is not reading.
+                        let _ = self.send();
                         return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
                     }
                     return Poll::Ready(Ok(bytes));
@@ -177,7 +186,18 @@ impl Transport for TlsSocket {
     }
 
     fn abort(&mut self) {
+        self.end = StreamEnd::Ended;
         self.socket.abort();
+    }
+}
+
+impl Drop for TlsSocket {
+    /// Ends the stream as far as the socket takes it: without close_notify a client cannot tell the end from a cut.
+    fn drop(&mut self) {
+        if !self.session.is_handshaking() {
+            self.finish();
+            let _ = self.send();
+        }
     }
 }
 

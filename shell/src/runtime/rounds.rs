@@ -1,8 +1,9 @@
-//! The share of each round of the runtime that request bodies may take: reading and parsing them.
+//! The share of each round of the runtime that request bodies and TLS handshakes may take: reading and parsing bodies, and
+//! signing.
 //!
-//! In a round each task that is ready runs once. With bodies on hundreds of sockets, hundreds of tasks are ready, and a
-//! publication waits for all of them several times on its way. So all bodies together have one share of a round; a read
-//! that finds the share used up waits in a queue for a later round.
+//! In a round each task that is ready runs once. With bodies or handshakes on hundreds of sockets, hundreds of tasks are
+//! ready, and a publication waits for all of them several times on its way. So all of them together have one share of a
+//! round; what finds the share used up waits in a queue for a later round.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

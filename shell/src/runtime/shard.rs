@@ -5,12 +5,14 @@ use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
 use super::latch::Latch;
 use super::rounds::Rounds;
-use crate::auth::{self, ApiKeys, WrongKeys};
+use crate::auth::{self, ApiKeys};
 use crate::config::Settings;
 use crate::http::forwarded::ProxyWarning;
 use crate::http::openapi::Document;
+use crate::net::address_rates::AddressRates;
 use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
+use crate::net::handshake_rates::HandshakeRates;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
 use crate::observe::calls::CallLog;
@@ -38,14 +40,16 @@ pub(crate) struct ShardRuntime {
     /// The API keys of backends.
     pub(crate) api_keys: ApiKeys,
     /// The addresses that have sent wrong keys lately.
-    pub(crate) wrong_keys: RefCell<WrongKeys>,
+    pub(crate) wrong_keys: RefCell<AddressRates>,
+    /// The TLS handshakes that have begun lately.
+    pub(crate) handshakes: RefCell<HandshakeRates>,
     /// The lines of the log about calls.
     pub(crate) calls: CallLog,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
     pub(crate) sockets: Rc<Sockets>,
-    /// The share of the thread's time that request bodies may take.
+    /// The share of the thread's time that request bodies and TLS handshakes may take.
     pub(crate) rounds: Rc<Rounds>,
     /// Refusals by each limit that the core did not see.
     pub(crate) limit_hits: RefCell<BTreeMap<Limit, u64>>,
@@ -83,6 +87,7 @@ impl ShardRuntime {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             api_keys: settings.api_key_set(),
             wrong_keys: RefCell::default(),
+            handshakes: RefCell::default(),
             calls: CallLog::default(),
             settings,
             config,

@@ -59,6 +59,8 @@ fn reached_by(limit: Limit) -> fn() {
         Limit::ConnectionsPerIp => too_many_from_an_address,
         Limit::NewConnections => too_fast,
         Limit::NewConnectionsPerIp => too_fast_from_an_address,
+        Limit::NewHandshakes => too_many_handshakes,
+        Limit::NewHandshakesPerIp => too_many_handshakes_from_an_address,
         Limit::WrongKeysPerIp => too_many_wrong_keys,
         Limit::ClientFrames => frames_without_end,
         Limit::ClientCommands => too_many_commands,

@@ -12,6 +12,7 @@ mod calls;
 mod causes;
 mod commands;
 mod ends;
+mod handshakes;
 mod limits;
 mod memberships;
 mod requests;
@@ -20,6 +21,7 @@ use bounds::*;
 use calls::*;
 use commands::*;
 use ends::*;
+use handshakes::*;
 use memberships::*;
 use requests::*;
 

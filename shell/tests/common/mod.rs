@@ -338,7 +338,8 @@ impl World {
 
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let server = start(change);
-        let address = server.address();
+        // Where the others speak TLS, the internal ones do not.
+        let address = server.internal_addresses().first().copied().unwrap_or_else(|| server.address());
         let token = token(&json!({"sub": "bystander"}));
         let mut client = Client::connect(address, &format!("/ws/{BYSTANDERS}?token={token}"));
         assert_eq!(client.receive()["authenticated"], true);

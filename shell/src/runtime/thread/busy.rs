@@ -1,6 +1,8 @@
 //! Tests of a busy shard: which requests wait, and which do not.
 
 use super::*;
+use crate::net::certificate::ServerCertificate;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
@@ -27,6 +29,15 @@ struct Running {
 impl Running {
     /// Starts a shard. `keep_busy` is called in each round while the shard is to be busy.
     fn start(change: impl FnOnce(&mut Settings), keep_busy: fn(&ShardRuntime)) -> Self {
+        Self::start_with(change, keep_busy, None)
+    }
+
+    /// The same, over TLS where there is a certificate.
+    fn start_with(
+        change: impl FnOnce(&mut Settings),
+        keep_busy: fn(&ShardRuntime),
+        certificate: Option<Arc<ServerCertificate>>,
+    ) -> Self {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -38,7 +49,7 @@ impl Running {
         let (is_busy, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicIsize::new(0)));
         let seen = (busy.clone(), is_busy.clone(), least.clone());
         let thread = thread::spawn(move || {
-            run_with(&[plain(listener)], &settings, &stopped, |shard| {
+            run_with(&[super::Listener { certificate, ..plain(listener) }], &settings, &stopped, |shard| {
                 let (shard, (busy, is_busy, least)) = (shard.clone(), seen.clone());
                 spawn_local(async move {
                     loop {
@@ -151,6 +162,40 @@ fn rounds_make_up_for_the_parsing_of_a_long_call() {
     // The answer may be here before the next round has begun.
     thread::sleep(WHILE);
     assert!(running.least.load(Ordering::Acquire) < -4_000_000, "{:?}", running.least);
+    running.end();
+}
+
+/// A certificate for localhost, and the configuration of a client that trusts it.
+fn certificate() -> (ServerCertificate, rustls::ClientConfig) {
+    let folder = std::env::temp_dir().join(format!("parlor-busy-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+    let issued = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    fs::write(&cert, issued.cert.pem()).unwrap();
+    fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+    let certificate = ServerCertificate::load(&cert, &key).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(issued.cert.der().clone()).unwrap();
+    (certificate, rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+#[test]
+fn handshakes_wait_for_a_round() {
+    let (certificate, config) = certificate();
+    let running = Running::start_with(|_| (), use_up_the_rounds, Some(Arc::new(certificate)));
+    running.keep_busy();
+    let mut session = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut socket = running.connect();
+    socket.set_read_timeout(Some(WHILE)).unwrap();
+    let waits = session.complete_io(&mut socket).unwrap_err().kind();
+    assert!([io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&waits), "{waits:?}");
+    running.busy.store(false, Ordering::Release);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    while session.is_handshaking() {
+        session.complete_io(&mut socket).unwrap();
+    }
+    drop(socket);
     running.end();
 }
 

@@ -60,6 +60,7 @@ ALONE = [
     (PYTHON, "attacks.py", None),
     (PYTHON, "proxies.py", None),
     (NODE, "browser.mjs", []),
+    (PYTHON, "browser_tls.py", None),
 ]
 
 

@@ -65,7 +65,8 @@ pub enum Input {
         /// The bytes that the frame will have, or the longest header while the header is incomplete.
         bytes: usize,
     },
-    /// Bytes arrived that are not decoded while reading is paused: see [`crate::Shard::is_paused`].
+    /// Bytes arrived that are not decoded: while reading is paused, see [`crate::Shard::is_paused`], and while the record that
+    /// they are a part of is not whole.
     Unread {
         /// The connection.
         conn: ConnId,

@@ -29,6 +29,8 @@ struct Ends {
     writes: usize,
     /// The slices of the last write.
     slices: usize,
+    /// The stream is to end, and the socket was full.
+    ending: bool,
     finished: bool,
     /// Every read fails.
     reset: bool,
@@ -44,6 +46,7 @@ enum HungUp {
 impl Transport for Pipe {
     fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut ends = self.0.borrow_mut();
+        ends.finished |= ends.ending && ends.room > 0;
         if ends.reset {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }
@@ -71,7 +74,9 @@ impl Transport for Pipe {
     }
 
     fn finish(&mut self) {
-        self.0.borrow_mut().finished = true;
+        let mut ends = self.0.borrow_mut();
+        // The end takes room as bytes do, as that of TLS.
+        (ends.ending, ends.finished) = (true, ends.room > 0);
     }
 
     fn abort(&mut self) {
@@ -254,6 +259,23 @@ fn after_a_violation_everything_is_read_and_ignored() {
     scene.sends(b"");
     assert_eq!((scene.closed(CloseCause::Binary), scene.hung_up()), (1, Some(HungUp::InPeace)));
     assert!(scene.run());
+}
+
+#[test]
+fn the_end_of_a_stream_leaves_when_a_full_socket_takes_it() {
+    let mut scene = Scene::open();
+    let close = [0x88, 2, 0x03, 0xe9];
+    scene.sends(&frame(0x88, [0x03, 0xe9]));
+    let woken = scene.wakes.0.load(Ordering::Relaxed);
+    // Just the Close frame, and no more.
+    scene.pipe.0.borrow_mut().room = close.len();
+    let waker = scene.wakes.clone().into();
+    let _ = scene.host.poll_connection(Now::default(), scene.conn, &mut Context::from_waker(&waker));
+    scene.host.flush(Now::default(), usize::MAX);
+    assert_eq!((scene.takes().as_slice(), scene.is_finished()), (&close[..], false));
+    assert!(scene.wakes.0.load(Ordering::Relaxed) > woken, "its task is woken to wait until the socket takes it");
+    scene.gets(1);
+    assert!(scene.is_finished());
 }
 
 #[test]

@@ -211,6 +211,54 @@ fn displaced_sockets_are_told_the_end() {
     assert_eq!(expect_end(&mut served), "");
 }
 
+/// The start of a record of this type, which will have 16 KiB.
+fn begun_record(content: u8, bytes: usize) -> Vec<u8> {
+    [vec![content, 3, 3, 0x40, 0], vec![0; bytes - 5]].concat()
+}
+
+#[test]
+fn records_that_are_not_whole_count_for_inbound_bytes_total() {
+    let files = Files::new("halves");
+    let server = files.serve_with(|settings| {
+        settings.internal_listen = Some("127.0.0.1:0".parse().unwrap());
+        settings.limits.api_body_bytes = 200_000;
+        settings.limits.inbound_bytes_total = 200_000;
+    });
+    let internal = server.internal_addresses()[0];
+    let hits = || common::hits(internal, "inbound_bytes_total");
+    let clients: Vec<_> = (0..30)
+        .map(|number| {
+            let client = Client::over(files.connect(server.address()), "/ws/a?greeting=off", "", b"");
+            let mut socket = client.socket.sock.try_clone().unwrap();
+            if number == 18 {
+                thread::sleep(Duration::from_millis(200));
+                assert_eq!(hits(), 0, "18 of them fit");
+            }
+            // In pieces: the length is known at the first one, and is not what is kept.
+            begun_record(23, 10_000).chunks(3_000).for_each(|piece| socket.write_all(piece).unwrap());
+            client
+        })
+        .collect();
+    wait_until("a refusal", || hits() > 0);
+    drop(clients);
+}
+
+#[test]
+fn what_is_no_data_is_not_kept_without_end() {
+    let files = Files::new("endless");
+    let server = files.serve();
+    let mut socket = connect(server.address());
+    // A first message of 64 KiB, in several records, and not all of it.
+    let mut record = begun_record(22, 5 + (16 << 10));
+    record[5..9].copy_from_slice(&[1, 0, 0xff, 0xf0]);
+    let sent = (0..3).take_while(|_| socket.write_all(&record).is_ok()).count();
+    let mut answer = [0; 1];
+    let read = socket.read(&mut answer);
+    assert!(read.is_err() || matches!(read, Ok(0)) || answer == [21], "after {sent} records: {read:?}");
+    let health = get(&mut files.connect(server.address()), "/health").json();
+    assert_eq!(health["totals"]["refused"]["tls"], 1, "{health}");
+}
+
 /// A client over TLS whose kernel takes few bytes.
 fn narrow(files: &Files, address: SocketAddr) -> TlsStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

@@ -60,6 +60,21 @@ impl Transport for ClientSocket {
         }
     }
 
+    fn kept(&self) -> usize {
+        match self {
+            Self::Tcp(socket) => socket.kept(),
+            Self::Tls(socket) => socket.kept(),
+        }
+    }
+
+    #[inline]
+    fn take_kept(&mut self) -> Option<usize> {
+        match self {
+            Self::Tcp(socket) => socket.take_kept(),
+            Self::Tls(socket) => socket.take_kept(),
+        }
+    }
+
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(socket) => socket.poll_writable(cx),

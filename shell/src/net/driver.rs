@@ -34,6 +34,17 @@ pub trait Transport {
         0
     }
 
+    /// Bytes that it has read and cannot give out yet, since what they are a part of is not whole. None for a transport that
+    /// changes nothing about bytes.
+    fn kept(&self) -> usize {
+        0
+    }
+
+    /// The same, where the number differs from the last time that this was asked.
+    fn take_kept(&mut self) -> Option<usize> {
+        None
+    }
+
     /// Ready when [`Transport::try_write`] may be tried again after it would have blocked.
     ///
     /// # Errors
@@ -187,6 +198,17 @@ impl<T: Transport> Driver<T> {
             Ok(bytes) => Ready::Read(bytes),
             Err(_) => Ready::Lost(Lost::Read),
         })
+    }
+
+    /// Bytes that the transport keeps, see [`Transport::kept`].
+    pub fn kept(&self) -> usize {
+        self.transport.kept()
+    }
+
+    /// The same while frames are decoded, where the number differs from the last time that this was asked.
+    #[inline]
+    pub fn take_kept(&mut self) -> Option<usize> {
+        if matches!(self.phase, DriverPhase::Decoding(_)) { self.transport.take_kept() } else { None }
     }
 
     /// Decodes bytes from the front of `unread` up to the next input. None when all bytes are used up.

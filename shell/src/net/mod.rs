@@ -7,6 +7,7 @@ pub(crate) mod decoder;
 pub mod driver;
 pub(crate) mod handshake_rates;
 pub(crate) mod listener;
+mod records;
 pub(crate) mod refusals;
 pub(crate) mod sockets;
 pub(crate) mod tcp;

@@ -4,6 +4,7 @@
 //! in it are reported as committed: at most one record of them, since nothing more is encrypted meanwhile.
 
 use crate::net::driver::Transport;
+use crate::net::records::Records;
 use crate::net::tcp;
 use crate::runtime::rounds::{RoundWait, Rounds};
 use rustls::{ServerConfig, ServerConnection};
@@ -23,6 +24,7 @@ pub(crate) struct TlsSocket {
     session: ServerConnection,
     /// Bytes whose ciphertext waits for the socket.
     committed: usize,
+    records: Records,
     end: StreamEnd,
 }
 
@@ -54,7 +56,8 @@ impl TlsSocket {
         rounds: &Rc<Rounds>,
     ) -> io::Result<Box<Self>> {
         let session = ServerConnection::new(config).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        let mut tls = Box::new(Self { socket, session, committed: 0, end: StreamEnd::Open });
+        let mut tls =
+            Box::new(Self { socket, session, committed: 0, records: Records::default(), end: StreamEnd::Open });
         tls.session.set_buffer_limit(Some(RECORD_BYTES));
         let mut wait = RoundWait::default();
         poll_fn(|cx| tls.poll_handshake(rounds, &mut wait, cx)).await?;
@@ -120,19 +123,31 @@ impl TlsSocket {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.socket.poll_read_ready(cx))?;
-            match self.session.read_tls(&mut Ciphertext(&self.socket)) {
+            match self.session.read_tls(&mut Counted { socket: &self.socket, records: &mut self.records }) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
-                Ok(bytes) => {
-                    if let Err(error) = self.session.process_new_packets() {
-                        // The alert that says why. If the socket is full, its client is not reading.
-                        let _ = self.send();
-                        return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
-                    }
-                    return Poll::Ready(Ok(bytes));
-                }
+                Ok(bytes) => return Poll::Ready(self.decrypt().map(|()| bytes)),
             }
         }
+    }
+}
+
+impl TlsSocket {
+    /// Decrypts what was read.
+    ///
+    /// # Errors
+    /// Of the kind [`ErrorKind::InvalidData`].
+    fn decrypt(&mut self) -> io::Result<()> {
+        match self.session.process_new_packets() {
+            Ok(state) if state.plaintext_bytes_to_read() > 0 => self.records.gave_data(),
+            Ok(_) => {}
+            Err(error) => {
+                // The alert that says why. If the socket is full, its client is not reading.
+                let _ = self.send();
+                return Err(io::Error::new(ErrorKind::InvalidData, error));
+            }
+        }
+        self.records.check()
     }
 }
 
@@ -170,6 +185,14 @@ impl Transport for TlsSocket {
 
     fn committed(&self) -> usize {
         self.committed
+    }
+
+    fn kept(&self) -> usize {
+        self.records.kept()
+    }
+
+    fn take_kept(&mut self) -> Option<usize> {
+        self.records.take_change()
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -227,14 +250,22 @@ impl AsyncWrite for TlsSocket {
     }
 }
 
-/// The socket as rustls sees it.
-struct Ciphertext<'a>(&'a TcpStream);
+/// The socket as rustls reads from it.
+struct Counted<'a> {
+    socket: &'a TcpStream,
+    records: &'a mut Records,
+}
 
-impl Read for Ciphertext<'_> {
+impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        let bytes = self.socket.try_read(buffer)?;
+        self.records.read(&buffer[..bytes]);
+        Ok(bytes)
     }
 }
+
+/// The socket as rustls writes to it.
+struct Ciphertext<'a>(&'a TcpStream);
 
 impl Write for Ciphertext<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

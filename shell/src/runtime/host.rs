@@ -141,11 +141,15 @@ impl<T: Transport, O: Observer> Host<T, O> {
             entry.waker.clone_from(cx.waker());
             let is_paused = self.shard.is_paused(conn);
             if !is_paused && let Some(unread) = self.env.unread.remove(&conn) {
-                self.turn(now, Input::Unread { conn, bytes: 0 });
+                let bytes = entry.driver.kept();
+                self.turn(now, Input::Unread { conn, bytes });
                 self.decode(now, conn, &unread);
                 continue;
             }
             let Poll::Ready(ready) = entry.driver.poll(cx, &mut self.read_buffer, !is_paused) else {
+                if let Some(bytes) = entry.driver.take_kept().filter(|_| !is_paused) {
+                    self.handle_growth(now, Input::Unread { conn, bytes });
+                }
                 return Poll::Pending;
             };
             match ready {
@@ -276,8 +280,9 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 self.write(now, conn);
             }
             if self.shard.is_paused(conn) && !bytes.is_empty() {
+                let kept = self.env.connections.get(conn).map_or(0, |entry| entry.driver.kept());
                 self.env.unread.insert(conn, bytes.to_vec());
-                return self.turn(now, Input::Unread { conn, bytes: bytes.len() });
+                return self.turn(now, Input::Unread { conn, bytes: bytes.len() + kept });
             }
         }
     }

@@ -45,8 +45,10 @@ pub struct Totals {
     pub frames_queued: u64,
     /// Frames written to sockets whole.
     pub frames_written: u64,
-    /// Frames dropped with their connection before they were written.
-    pub frames_dropped: u64,
+    /// Frames dropped before they were written, by the cause for which their connection ended.
+    pub frames_dropped: BTreeMap<CloseCause, u64>,
+    /// Pongs dropped before they were written, each for a newer one of its connection.
+    pub pongs_replaced: u64,
     /// Bytes written to sockets.
     pub bytes_written: u64,
     /// Refusals because of a limit, by limit.
@@ -107,6 +109,7 @@ impl AddAssign<&Self> for Totals {
             frames_queued,
             frames_written,
             frames_dropped,
+            pongs_replaced,
             bytes_written,
             limits,
             errors,
@@ -121,14 +124,15 @@ impl AddAssign<&Self> for Totals {
         } = other;
         self.accepted += accepted;
         self.refused += refused;
-        closed.iter().for_each(|(cause, count)| *self.closed.entry(*cause).or_default() += count);
+        add(&mut self.closed, closed);
         self.messages_in += messages_in;
         self.published += published;
         self.frames_queued += frames_queued;
         self.frames_written += frames_written;
-        self.frames_dropped += frames_dropped;
+        add(&mut self.frames_dropped, frames_dropped);
+        self.pongs_replaced += pongs_replaced;
         self.bytes_written += bytes_written;
-        limits.iter().for_each(|(limit, count)| *self.limits.entry(*limit).or_default() += count);
+        add(&mut self.limits, limits);
         self.errors += errors;
         self.unknown_types += unknown_types;
         self.stale_inputs += stale_inputs;
@@ -138,6 +142,19 @@ impl AddAssign<&Self> for Totals {
         self.clock_backsteps += clock_backsteps;
         self.gaps += gaps;
         self.repeats += repeats;
+    }
+}
+
+fn add<K: Copy + Ord>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
+    others.iter().for_each(|(key, count)| *counts.entry(*key).or_default() += count);
+}
+
+impl Totals {
+    /// Counts frames that are dropped since their connection ends.
+    pub(crate) fn drop_frames(&mut self, cause: CloseCause, frames: u64) {
+        if frames > 0 {
+            *self.frames_dropped.entry(cause).or_default() += frames;
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 
 const PROBES: [&str; 2] = ["/health/live", "/health/ready"];
-const DETAILS: [&str; 2] = ["/health", "/openapi.json"];
+const DETAILS: [&str; 3] = ["/health", "/metrics", "/openapi.json"];
 
 /// A server with a listener of each kind, in production mode, and its internal address.
 fn both() -> (Server, SocketAddr) {

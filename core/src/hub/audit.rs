@@ -34,7 +34,8 @@ impl Hub {
         assert_eq!(ready().count(), self.ready, "G8: those who are ready are counted");
         let anonymous = self.open_connections().filter(|open| open.is_ready_anonymous()).count();
         assert_eq!(anonymous, self.ready_anonymous, "G8: those who are ready without a user are counted");
-        let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
+        let dropped = self.totals.frames_dropped.values().sum::<u64>() + self.totals.pongs_replaced;
+        let settled = self.totals.frames_written + dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
         let addresses_waiting = self.addresses.values().filter(|used| used.armed.deadline().is_set()).count();
         let from_addresses: usize = self.addresses.values().map(|used| used.connections).sum();

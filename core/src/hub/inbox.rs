@@ -45,7 +45,7 @@ impl Hub {
         let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload), &mut self.refused_frames);
         self.outbox_bytes += open.outbox.queue().bytes();
         self.totals.frames_queued += 1;
-        self.totals.frames_dropped += u64::from(replaced);
+        self.totals.pongs_replaced += u64::from(replaced);
         if was_empty {
             self.effects.push(Effect::Wake(conn.id));
         }

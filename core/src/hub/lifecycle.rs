@@ -149,7 +149,7 @@ impl Hub {
     fn enter_closing(&mut self, slot: Slot, (closing, sealed): (Closing, SealOutcome)) {
         let conn = &mut self.conns[slot];
         self.totals.frames_queued += u64::from(sealed.close);
-        self.totals.frames_dropped += sealed.dropped;
+        self.totals.drop_frames(closing.cause, sealed.dropped);
         self.ready -= usize::from(sealed.was_ready);
         self.ready_anonymous -= usize::from(sealed.was_anonymous);
         self.inbound_bytes -= sealed.inbound;
@@ -171,7 +171,7 @@ impl Hub {
         let dropped = closing.peer_is(peer, &mut self.refused_frames);
         self.outbox_bytes += closing.sealed.queue().bytes();
         match dropped {
-            Some(dropped) => self.totals.frames_dropped += dropped,
+            Some(dropped) => self.totals.drop_frames(closing.cause, dropped),
             None => self.totals.ignored_inputs += 1,
         }
         self.conns[slot].phase = Phase::Closing(closing);
@@ -204,7 +204,7 @@ impl Hub {
         self.ready_anonymous -= usize::from(conn.open().is_some_and(Open::is_ready_anonymous));
         self.inbound_bytes -= conn.open().map_or(0, |open| open.inbound.bytes());
         let unsent = conn.queue();
-        self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
+        self.totals.drop_frames(end.cause, unsent.map_or(0, Queue::len) as u64);
         self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
         unsent.into_iter().flat_map(Queue::refused).for_each(|frame| self.refused_frames.remove(frame));
         let known = self.clients.swap_remove(&conn.client);

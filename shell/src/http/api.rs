@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use parlor_core::api::Reply;
+use parlor_core::api::{Command, Reply};
 use parlor_core::error::{Error, ErrorCode};
 use parlor_core::{Limit, api};
 use std::net::IpAddr;
@@ -155,17 +155,28 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
     Ok(bytes)
 }
 
-/// Parses a call, leaves of it what the key allows, makes it, and logs it. None when an invariant broke, before the call or
-/// during it.
+/// Parses a call, makes it, and counts it. None when an invariant broke, before the call or during it.
 async fn call(shard: &ShardRuntime, backend: &Backend<'_>, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
-    let command = match api::json::parse(method, body, &shard.config) {
-        Ok(command) => command,
+    let result = match api::json::parse(method, body, &shard.config) {
+        Ok(command) => make(shard, backend, method, command).await,
         Err(error) => {
             // The core counts only what reaches it.
             error.limit.into_iter().for_each(|limit| shard.count_limit(limit));
-            return Some(Err(error));
+            Some(Err(error))
         }
     };
+    shard.call_figures.count(method, result.as_ref());
+    result
+}
+
+/// Leaves of a call what the key allows, makes it, and logs it. None as for [`call`].
+async fn make(
+    shard: &ShardRuntime,
+    backend: &Backend<'_>,
+    method: &str,
+    command: Command,
+) -> Option<Result<Reply, Error>> {
+    let (begun, only_reads) = (shard.clock.now().mono, command.only_reads());
     let record = shard.calls.begin(backend.key.name(), backend.address, method, &command);
     let result = match backend.key.rights().restrict(method, command) {
         Ok(command) => shard.enter(|host, now| host.call(now, command))?.await.ok()?,
@@ -174,5 +185,6 @@ async fn call(shard: &ShardRuntime, backend: &Backend<'_>, method: &str, body: &
     if let Some(record) = record {
         record.finish(&result);
     }
+    shard.call_figures.took(only_reads, shard.clock.now().mono.since(begun));
     Some(result)
 }

@@ -47,7 +47,12 @@ pub(super) fn word(status: StatusCode, word: &'static str) -> Response<ResponseB
     with_type("text/plain", status, word)
 }
 
-fn with_type(content_type: &'static str, status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
+/// A response with a body of this type.
+pub(super) fn with_type(
+    content_type: &'static str,
+    status: StatusCode,
+    body: impl Into<Bytes>,
+) -> Response<ResponseBody> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,4 +1,4 @@
-//! Answers to probes, operators and browsers: health, the description of the API, and no icon.
+//! Answers to probes, operators and browsers: health, metrics, the description of the API, and no icon.
 
 use super::api_key::{self, AskedFor};
 use super::openapi;
@@ -6,13 +6,17 @@ use super::response::{self, ResponseBody, SOON, not_found, retry_after};
 use super::session::HttpSession;
 use crate::config::ListenerKind;
 use crate::observe::health::health;
+use crate::observe::metrics::{MetricsForm, metrics};
 use crate::runtime::shard::ShardRuntime;
 use hyper::body::Incoming;
+use hyper::header::ACCEPT;
 use hyper::{Method, Request, Response, StatusCode};
 use std::net::IpAddr;
 
 /// The path of the figures.
 const HEALTH: &str = "/health";
+/// The same for Prometheus.
+pub(super) const METRICS: &str = "/metrics";
 /// The paths for orchestrators.
 const LIVE: &str = "/health/live";
 const READY: &str = "/health/ready";
@@ -26,7 +30,7 @@ pub(super) fn is_status(path: &str) -> bool {
 
 /// Whether a path tells more than whether the server works.
 pub(super) fn is_detailed(path: &str) -> bool {
-    [HEALTH, openapi::PATH].contains(&path)
+    [HEALTH, METRICS, openapi::PATH].contains(&path)
 }
 
 /// Answers a request of a client at `address` for one of these paths. No body is made for a method that is not allowed, nor
@@ -52,9 +56,13 @@ pub(super) fn answer(
     }
     match path {
         HEALTH => {
-            let (now, stats) =
-                shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty_stats());
+            let (now, stats) = shard.stats();
             response::json(StatusCode::OK, health(shard, now.mono, &stats))
+        }
+        METRICS => {
+            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+            let form = MetricsForm::preferred(accept);
+            response::with_type(form.content_type(), StatusCode::OK, metrics(shard, &shard.stats().1, form))
         }
         openapi::PATH => response::json(StatusCode::OK, shard.document.bytes(&shard.settings)),
         FAVICON => response::no_content(),

@@ -136,6 +136,12 @@ impl Refusals {
         }
     }
 
+    /// Each reason by its name, and the number of its refusals.
+    pub(crate) fn by_reason(&self) -> [(&'static str, u64); REASONS.len()] {
+        let tallies = self.tallies.borrow();
+        REASONS.map(|(reason, name)| (name, tallies[reason as usize].count))
+    }
+
     /// Number of refusals, by reason.
     pub(crate) fn counts(&self) -> RefusalCounts {
         let tallies = self.tallies.borrow();

@@ -1,7 +1,8 @@
-//! Output for operators: the log, the figures of `/health`, and the last inputs of a shard.
+//! Output for operators: the log, the figures of `/health` and `/metrics`, and the last inputs of a shard.
 
 pub(crate) mod calls;
 pub(crate) mod health;
 pub mod input_log;
 pub mod log;
+pub(crate) mod metrics;
 pub(crate) mod rates;

@@ -72,7 +72,7 @@ impl Sample {
             messages_in: totals.messages_in,
             published: totals.published,
             frames_written: totals.frames_written,
-            frames_dropped: totals.frames_dropped,
+            frames_dropped: totals.frames_dropped.values().sum(),
         }
     }
 }
@@ -93,6 +93,7 @@ pub(super) struct RatesView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parlor_core::CloseCause;
 
     fn at(seconds: u64) -> Instant {
         Instant(0).after(Duration::from_secs(seconds))
@@ -122,7 +123,8 @@ mod tests {
     #[test]
     fn frames_that_were_dropped_lower_the_success_of_sending() {
         let rates = Rates::new(at(0));
-        let success = |frames_written, frames_dropped| {
+        let success = |frames_written, dropped| {
+            let frames_dropped = [(CloseCause::Slow, dropped)].into();
             rates.until(at(1), &Totals { frames_written, frames_dropped, ..Totals::default() }).send_success
         };
         assert_eq!([success(0, 0), success(3, 1), success(0, 4)], [1.0, 0.75, 0.0]);

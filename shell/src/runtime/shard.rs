@@ -16,6 +16,7 @@ use crate::net::handshake_rates::HandshakeRates;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
 use crate::observe::calls::CallLog;
+use crate::observe::metrics::api_calls::ApiCallFigures;
 use crate::observe::rates::Rates;
 use parlor_core::Config;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
@@ -45,6 +46,7 @@ pub(crate) struct ShardRuntime {
     pub(crate) handshakes: RefCell<HandshakeRates>,
     /// The lines of the log about calls.
     pub(crate) calls: CallLog,
+    pub(crate) call_figures: ApiCallFigures,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
@@ -89,6 +91,7 @@ impl ShardRuntime {
             wrong_keys: RefCell::default(),
             handshakes: RefCell::default(),
             calls: CallLog::default(),
+            call_figures: ApiCallFigures::default(),
             settings,
             config,
             clock,
@@ -168,9 +171,10 @@ impl ShardRuntime {
         self.restarts_at.get().since(self.clock.now().mono)
     }
 
-    /// Figures without a host: all are zero.
-    pub(crate) fn empty_stats(&self) -> (Now, Stats) {
-        (self.clock.now(), Stats::default())
+    /// The figures of the core, and the time. Without a host all are zero.
+    pub(crate) fn stats(&self) -> (Now, Stats) {
+        let stats = self.enter(|host, now| (now, host.shard().stats()));
+        stats.unwrap_or_else(|| (self.clock.now(), Stats::default()))
     }
 
     /// Waits until sockets without a request are to be closed.

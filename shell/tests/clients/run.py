@@ -49,6 +49,7 @@ CHECKS = [
     (PYTHON, "limits.py", None),
     (PYTHON, "production.py", ["--dev", "false"]),
     (PYTHON, "shutdown.py", None),
+    (PYTHON, "metrics.py", None),
     (PYTHON, "readme.py", None),
 ]
 # What needs the machine to itself only runs when it is named.

@@ -107,12 +107,12 @@ fn call(method: &Method, limits: &Limits) -> Value {
 }
 
 /// The operations that tell how the server is, and what it is.
-fn status_paths() -> [(String, Value); 4] {
-    let details = |name, summary, schema| {
+fn status_paths() -> [(String, Value); 5] {
+    let details = |name, summary, ok| {
         let unauthorized =
             "No API key, or a wrong one: 101. None is needed at `internal_listen` and in development mode.";
         let responses = json!({
-            "200": response("They are.", &schema),
+            "200": ok,
             "401": response(unauthorized, &reference("error")),
             "429": response(WRONG_KEYS, &reference("error")),
         });
@@ -125,8 +125,12 @@ fn status_paths() -> [(String, Value); 4] {
         "503": word("The server is stopping, or restarting after an invariant did not hold.", &["stopping", "restarting"]),
     });
     [
-        ("/health".into(), details("health", "What there is, and what has happened", reference("health"))),
-        (PATH.into(), details("openapi", "This document", json!({"type": "object"}))),
+        (
+            "/health".into(),
+            details("health", "What there is, and what has happened", response("It is.", &reference("health"))),
+        ),
+        ("/metrics".into(), details("metrics", "The same for Prometheus", metrics())),
+        (PATH.into(), details("openapi", "This document", response("It is.", &json!({"type": "object"})))),
         ("/health/live".into(), probe("live", "Whether the server runs", json!({"200": word("It does.", &["ok"])}))),
         ("/health/ready".into(), probe("ready", "Whether the server takes connections", ready)),
     ]
@@ -136,6 +140,12 @@ fn status(name: &str, summary: &str, security: &Value, responses: &Value) -> Val
     json!({"get": {
         "operationId": name, "summary": summary, "tags": ["health"], "security": security, "responses": responses,
     }})
+}
+
+/// The page of metrics, in the form that `Accept` names.
+fn metrics() -> Value {
+    let text = json!({"schema": {"type": "string"}});
+    json!({"description": "They are.", "content": {"text/plain": text, "application/openmetrics-text": text}})
 }
 
 /// A response of one of these words.
@@ -161,7 +171,7 @@ mod tests {
         let calls: BTreeSet<&str> = paths.iter().filter_map(|path| path.strip_prefix("/api/")).collect();
         assert_eq!(calls, METHODS.iter().map(|method| method.name).collect());
         let paths: Vec<&str> = paths.into_iter().filter(|path| !path.starts_with("/api/")).collect();
-        assert_eq!(paths, ["/health", "/health/live", "/health/ready", PATH]);
+        assert_eq!(paths, ["/health", "/health/live", "/health/ready", "/metrics", PATH]);
     }
 
     #[test]

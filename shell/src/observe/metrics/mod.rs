@@ -1,0 +1,177 @@
+//! The page of `/metrics`: what Prometheus collects. Every series is there from the start, at 0, and no label has a value that
+//! a client chooses, so that their number does not depend on what happens. Every figure may be added to that of another server.
+
+pub(crate) mod api_calls;
+mod exposition;
+mod histogram;
+mod process;
+
+pub(crate) use exposition::MetricsForm;
+
+use super::log;
+use crate::runtime::shard::ShardRuntime;
+use exposition::Exposition;
+use parlor_core::limits::{Limit, Value};
+use parlor_core::stats::{Gauges, Totals};
+use parlor_core::{CloseCause, EndedBy, Stats};
+
+/// The page in this form.
+pub(crate) fn metrics(shard: &ShardRuntime, stats: &Stats, form: MetricsForm) -> String {
+    let mut page = Exposition::new(form);
+    page.gauges("parlor_build_info", "1, with the version.", [(&[("version", crate::VERSION)][..], 1.0)]);
+    write_state(&mut page, &stats.gauges);
+    write_connections(&mut page, &stats.totals);
+    write_deliveries(&mut page, &stats.totals);
+    write_anomalies(&mut page, &stats.totals);
+    write_limits(&mut page, shard, &stats.totals);
+    write_http(&mut page, shard);
+    write_server(&mut page, shard);
+    page.finish()
+}
+
+/// What there is.
+fn write_state(page: &mut Exposition, gauges: &Gauges) {
+    let &Gauges { connections, ready, users, rooms, absences, memberships, logs, history_bytes, outbox_bytes } = gauges;
+    page.gauges(
+        "parlor_connections",
+        "WebSockets: those that are ready, and those that are not yet or are closing.",
+        [(&[("state", "ready")][..], ready as f64), (&[("state", "other")], (connections - ready) as f64)],
+    );
+    for (name, help, value) in [
+        ("parlor_users", "Users who are online.", users),
+        ("parlor_rooms", "Rooms with a member or an absent user.", rooms),
+        ("parlor_memberships", "Memberships of connections in rooms.", memberships),
+        ("parlor_absences", "Users who stay listed in a room after the end of their connection, by room.", absences),
+        ("parlor_logs", "Rooms whose publications are numbered.", logs),
+        ("parlor_history_bytes", "Bytes that the logs of all rooms retain.", history_bytes),
+        ("parlor_outbox_bytes", "Bytes that wait for sockets.", outbox_bytes),
+    ] {
+        page.gauge(name, help, value as f64);
+    }
+}
+
+/// Who came, and who went.
+fn write_connections(page: &mut Exposition, totals: &Totals) {
+    page.counter("parlor_connections_accepted", "WebSockets accepted.", totals.accepted);
+    let closed = CloseCause::ALL.iter().map(|cause| {
+        let labels = [("cause", cause.name()), ("by", side(cause.by()))];
+        (labels, totals.closed.get(cause).copied().unwrap_or_default())
+    });
+    let closed: Vec<_> = closed.collect();
+    page.counters(
+        "parlor_connections_closed",
+        "WebSockets that ended, by cause and by who decided it.",
+        closed.iter().map(|(labels, count)| (&labels[..], *count)),
+    );
+}
+
+fn side(by: EndedBy) -> &'static str {
+    match by {
+        EndedBy::Server => "server",
+        EndedBy::Peer => "peer",
+        EndedBy::Loss => "loss",
+    }
+}
+
+/// What was sent. Frames queued are those written, those dropped, and those that wait.
+fn write_deliveries(page: &mut Exposition, totals: &Totals) {
+    page.counter("parlor_publications", "Publications of backends and clients.", totals.published);
+    page.counter("parlor_client_messages", "Text messages from clients.", totals.messages_in);
+    page.counter("parlor_frames_queued", "Frames put into outboxes.", totals.frames_queued);
+    page.counter("parlor_frames_written", "Frames that the kernel took whole.", totals.frames_written);
+    let dropped = CloseCause::ALL
+        .iter()
+        .map(|cause| ([("cause", cause.name())], totals.frames_dropped.get(cause).copied().unwrap_or_default()));
+    let dropped: Vec<_> = dropped.chain([([("cause", "newer_pong")], totals.pongs_replaced)]).collect();
+    page.counters(
+        "parlor_frames_dropped",
+        "Frames dropped before they were written: by why their connection ended, or Pongs for a newer one.",
+        dropped.iter().map(|(labels, count)| (&labels[..], *count)),
+    );
+    let waiting = totals.frames_queued - totals.frames_written - dropped.iter().map(|(_, count)| count).sum::<u64>();
+    page.gauge("parlor_frames_waiting", "Frames in outboxes.", waiting as f64);
+    page.counter("parlor_written_bytes", "Bytes that the kernel took for WebSockets.", totals.bytes_written);
+}
+
+/// What should be rare.
+fn write_anomalies(page: &mut Exposition, totals: &Totals) {
+    for (name, help, count) in [
+        ("parlor_client_errors", "Errors in answers to clients.", totals.errors),
+        ("parlor_unknown_types", "Messages of plain clients with an unknown type.", totals.unknown_types),
+        ("parlor_gaps", "Memberships interrupted since publications may be missing.", totals.gaps),
+        ("parlor_repeats", "Publications that came twice and were delivered once.", totals.repeats),
+        ("parlor_late_joins", "Joins confirmed after they were given up.", totals.late_joins),
+        (
+            "parlor_late_answers",
+            "Answers that came after their caller was told that there is none.",
+            totals.late_answers,
+        ),
+        ("parlor_stale_inputs", "Inputs for connections that had ended.", totals.stale_inputs),
+        ("parlor_ignored_inputs", "Inputs without meaning in the phase of their connection.", totals.ignored_inputs),
+        ("parlor_clock_backsteps", "Times at which the clock went back.", totals.clock_backsteps),
+    ] {
+        page.counter(name, help, count);
+    }
+}
+
+/// What was refused for a limit, and the limits that are numbers.
+fn write_limits(page: &mut Exposition, shard: &ShardRuntime, totals: &Totals) {
+    let hits = shard.limit_hits.borrow();
+    let count = |limit| totals.limits.get(limit).copied().unwrap_or(0) + hits.get(limit).copied().unwrap_or(0);
+    let refused: Vec<_> = Limit::ALL.iter().map(|limit| ([("limit", limit.name())], count(limit))).collect();
+    page.counters(
+        "parlor_limit_hits",
+        "Refusals by a limit, by its setting.",
+        refused.iter().map(|(labels, count)| (&labels[..], *count)),
+    );
+    let value = |limit: &Limit| match shard.settings.limits.value(*limit) {
+        Value::Bytes(number) | Value::Count(number) => Some(([("limit", limit.name())], number as f64)),
+        Value::OptionalCount(number) => Some(([("limit", limit.name())], number?.get() as f64)),
+        Value::Duration(_) | Value::Rate(_) => None,
+    };
+    let values: Vec<_> = Limit::ALL.iter().filter_map(value).collect();
+    page.gauges(
+        "parlor_limit",
+        "Limits in bytes or numbers, by their setting; none for one that is off.",
+        values.iter().map(|(labels, value)| (&labels[..], *value)),
+    );
+}
+
+/// Requests that become no WebSocket.
+fn write_http(page: &mut Exposition, shard: &ShardRuntime) {
+    page.gauge("parlor_http_connections", "Sockets that are no WebSocket, or not yet.", shard.sockets.len() as f64);
+    let refused: Vec<_> =
+        shard.refusals.by_reason().into_iter().map(|(reason, count)| ([("reason", reason)], count)).collect();
+    page.counters(
+        "parlor_requests_refused",
+        "Requests refused before they were a WebSocket or a call, by reason.",
+        refused.iter().map(|(labels, count)| (&labels[..], *count)),
+    );
+    let calls = shard.call_figures.counts();
+    let calls: Vec<_> =
+        calls.iter().map(|(method, result, count)| ([("method", *method), ("result", *result)], *count)).collect();
+    page.counters(
+        "parlor_api_calls",
+        "API calls, by method and result.",
+        calls.iter().map(|(labels, count)| (&labels[..], *count)),
+    );
+    page.histograms(
+        "parlor_api_call_duration_seconds",
+        "Time from a call that was understood until its answer, by whether it only reads.",
+        "class",
+        shard.call_figures.times(),
+    );
+}
+
+/// The process, and what operators have to know of it.
+fn write_server(page: &mut Exposition, shard: &ShardRuntime) {
+    let broken = shard.restarts + u64::from(shard.is_restarting());
+    page.counter(
+        "parlor_invariant_violations",
+        "Times at which an invariant broke, and all connections ended.",
+        broken,
+    );
+    page.counter("parlor_log_lines_dropped", "Log lines that could not be written.", log::dropped());
+    page.gauge("parlor_draining", "1 while the server stops.", f64::from(u8::from(shard.is_stopping())));
+    process::write(page);
+}

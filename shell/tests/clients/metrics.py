@@ -1,0 +1,139 @@
+"""/metrics as Prometheus reads it, and the rules for alerts in shell/ops: promtool, PyPI prometheus-client, a real Prometheus."""
+
+import asyncio
+import json
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import urllib.parse
+import urllib.request
+
+import websockets
+import yaml
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as classic
+
+from harness import API_KEY, Server, api, done, eventually, expect, run
+
+OPS = pathlib.Path(__file__).resolve().parents[2] / "ops"
+OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
+
+
+def page(at, accept="*/*"):
+    request = urllib.request.Request(f"http://{at}/metrics", headers={"Accept": accept, "X-API-Key": API_KEY})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def promtool(*arguments, text=""):
+    """What promtool says, and its exit code: 0 where it finds nothing."""
+    ran = subprocess.run(["promtool", *map(str, arguments)], input=text, capture_output=True, text=True, timeout=60)
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+async def load(at):
+    """Clients that come, receive and go, and calls that succeed and fail."""
+    async with websockets.connect(f"ws://{at}/ws/metrics?greeting=off") as staying:
+        for number in range(20):
+            async with websockets.connect(f"ws://{at}/ws/metrics?greeting=off"):
+                api("publish", {"channel": "metrics", "data": number}, at)
+            await asyncio.wait_for(staying.recv(), 5)
+        api("history", {"channel": "metrics", "limit": 1}, at)
+
+
+def forms(at):
+    text = page(at)
+    expect("promtool check metrics", promtool("check", "metrics", text=text), (0, ""))
+    families = {family.name: family for family in classic(text)}
+    same = {family.name: family for family in openmetrics(page(at, OPENMETRICS))}
+    # The parser of the text format cuts `_total` off, too.
+    expect("the families of both forms", sorted(families), sorted(same))
+    published = families["parlor_publications"].samples[0].value
+    expect("publications", published, same["parlor_publications"].samples[0].value)
+    expect("publications, as counted here", published, 20)
+    expect("the number of series", sum(len(family.samples) for family in families.values()) <= 1000, True)
+    done("metrics: promtool finds nothing, and both forms are parsed and agree")
+
+
+def rules(at):
+    alerts = OPS / "alerts.yml"
+    status, said = promtool("check", "rules", alerts)
+    expect(f"promtool check rules: {said}", status, 0)
+    status, said = promtool("test", "rules", OPS / "alerts_test.yml")
+    expect(f"promtool test rules: {said}", status, 0)
+    rules = [rule for group in yaml.safe_load(alerts.read_text())["groups"] for rule in group["rules"]]
+    there = set(re.findall(r"^([a-z_]+)", page(at), re.MULTILINE))
+    named = {name for rule in rules for name in re.findall(r"\b((?:parlor|process)_\w+)", rule["expr"])}
+    expect("metrics that rules name and that are not there", sorted(named - there), [])
+    causes = set(re.findall(r'cause="(\w+)"', page(at)))
+    asked = [cause for rule in rules for causes in re.findall(r'cause!?=~?"([\w|]+)"', rule["expr"]) for cause in causes.split("|")]
+    expect("causes that rules name and that are not there", sorted(set(asked) - causes), [])
+    tested = {case["alertname"] for test in yaml.safe_load((OPS / "alerts_test.yml").read_text())["tests"] for case in test["alert_rule_test"]}
+    expect("rules without a test", sorted({rule["alert"] for rule in rules} - tested), [])
+    runbook = (OPS / "RUNBOOK.md").read_text()
+    for rule in rules:
+        expect(f"what {rule['alert']} says", sorted(rule["annotations"]), ["description", "runbook_url", "summary"])
+        expect(f"the severity of {rule['alert']}", rule["labels"]["severity"] in ("critical", "warning"), True)
+        anchor = rule["annotations"]["runbook_url"].rpartition("#")[2]
+        expect(f"the runbook about {rule['alert']}", f"## {rule['alert']}\n" in runbook and anchor == rule["alert"].lower(), True)
+    done(f"metrics: {len(rules)} alert rules, each tested by promtool, with a section of the runbook")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def in_prometheus(at):
+    """A real Prometheus collects, with the key as Bearer, and knows the rules."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "key").write_text(API_KEY)
+        shutil.copy(OPS / "alerts.yml", folder)
+        (folder / "prometheus.yml").write_text(json.dumps({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": ["alerts.yml"],
+            "scrape_configs": [{
+                "job_name": "parlor",
+                "authorization": {"credentials_file": str(folder / "key")},
+                "static_configs": [{"targets": [at]}],
+            }],
+        }))
+        command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+                   f"--web.listen-address=127.0.0.1:{port}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def asked(expression):
+            query = urllib.parse.urlencode({"query": expression})
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=5) as answer:
+                    return [float(found["value"][1]) for found in json.load(answer)["data"]["result"]]
+            except OSError:
+                return None
+
+        try:
+            await eventually("what Prometheus has collected", lambda: asked("parlor_publications_total"), [20.0])
+            expect("its view of the server", asked('up{job="parlor"}'), [1.0])
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules", timeout=5) as answer:
+                known = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+            expect("rules that fail", [rule["name"] for rule in known if rule["health"] == "err"], [])
+        finally:
+            process.terminate()
+            process.wait(10)
+    done("metrics: a real Prometheus collects with the API key as Bearer, and evaluates every rule")
+
+
+async def steps():
+    with Server("--dev", "false", "--allow-anonymous", "true") as server:
+        await load(server.address)
+        forms(server.address)
+        rules(server.address)
+        await in_prometheus(server.address)
+
+
+run(steps)

@@ -1,0 +1,97 @@
+//! The page of `/metrics`: which series there are, and that their figures are those of what happened.
+
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
+mod common;
+
+use common::{Client, api, get, http, start, wait_until};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// The value of each series, by its name with its labels.
+fn series(address: SocketAddr) -> BTreeMap<String, f64> {
+    let page = get(address, "/metrics");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
+    let samples = page.body.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').expect("a sample");
+            (name.to_owned(), value.parse().expect("a number"))
+        })
+        .collect()
+}
+
+/// The sum of all series of this name.
+fn sum(series: &BTreeMap<String, f64>, name: &str) -> f64 {
+    let of_name = |key: &str| key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+    series.iter().filter(|(key, _)| of_name(key)).map(|(_, value)| value).sum()
+}
+
+#[test]
+fn every_series_is_there_from_the_start() {
+    let server = start(|_| {});
+    let address = server.address();
+    let before = series(address);
+    assert!(before.len() <= 1000, "{} series", before.len());
+    let mut client = Client::connect(address, "/ws/a?greeting=off");
+    api(address, "publish", &json!({"channel": "a", "data": 1}));
+    client.receive();
+    drop(client);
+    get(address, "/no/such/path");
+    http(address, "POST", "/api/no_such_method", &format!("X-API-Key: {}\r\n", common::KEY), "{}");
+    let after = series(address);
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_happened_is_counted() {
+    let server = start(|_| {});
+    let address = server.address();
+    let mut clients = [(); 3].map(|()| Client::connect(address, "/ws/a?greeting=off"));
+    for n in 0..5 {
+        assert_eq!(api(address, "publish", &json!({"channel": "a", "data": n})).status, 200);
+        clients.iter_mut().for_each(|client| assert_eq!(client.receive(), n));
+    }
+    assert_eq!(api(address, "publish", &json!({"channel": "", "data": 1})).status, 400);
+    let after = series(address);
+    let figure = |name: &str| after[name];
+    assert_eq!(figure("parlor_publications_total"), 5.0);
+    assert_eq!(figure("parlor_connections_accepted_total"), 3.0);
+    assert_eq!(figure("parlor_connections{state=\"ready\"}"), 3.0);
+    assert_eq!((figure("parlor_rooms"), figure("parlor_memberships")), (1.0, 3.0));
+    assert_eq!(figure("parlor_api_calls_total{method=\"publish\",result=\"done\"}"), 5.0);
+    assert_eq!(figure("parlor_api_calls_total{method=\"publish\",result=\"refused\"}"), 1.0);
+    assert_eq!(figure("parlor_api_call_duration_seconds_count{class=\"write\"}"), 5.0);
+    assert!(figure("parlor_limit{limit=\"connections\"}") > 0.0 && figure("process_open_fds") > 3.0);
+    let [queued, written, waiting] =
+        ["queued_total", "written_total", "waiting"].map(|name| sum(&after, &format!("parlor_frames_{name}")));
+    assert!(queued >= 15.0, "five publications to three clients");
+    assert_eq!(queued, written + sum(&after, "parlor_frames_dropped_total") + waiting);
+}
+
+#[test]
+fn an_end_is_counted_by_its_cause_and_by_who_decided_it() {
+    let server = start(|_| {});
+    let address = server.address();
+    let mut client = Client::connect(address, "/ws/a?greeting=off");
+    let closed = |cause, by| format!("parlor_connections_closed_total{{cause=\"{cause}\",by=\"{by}\"}}");
+    assert_eq!(series(address)[&closed("backend", "server")], 0.0);
+    let found = api(address, "connections", &json!({})).json();
+    let id =
+        found["result"]["connections"].as_object().and_then(|all| all.keys().next().cloned()).expect("one is there");
+    assert_eq!(api(address, "disconnect", &json!({"user": "", "client": id})).status, 200);
+    assert_eq!(client.close().0, 3503);
+    drop(client);
+    wait_until("the end is counted", || series(address)[&closed("backend", "server")] == 1.0);
+}
+
+#[test]
+fn openmetrics_is_written_for_those_who_ask_for_it() {
+    let server = start(|_| {});
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3\r\n";
+    let page = http(server.address(), "GET", "/metrics", accept, "");
+    assert_eq!(page.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert!(page.body.contains("# TYPE parlor_publications counter\nparlor_publications_total 0\n"), "{}", page.body);
+    assert!(page.body.ends_with("# EOF\n"));
+}

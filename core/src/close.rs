@@ -168,6 +168,8 @@ close_causes! {
     TokenRequired = "token_required", Server, 3500, "a token is required", HalfWritten;
     /// The token is not valid.
     InvalidToken = "invalid_token", Server, 3500, "invalid token", HalfWritten;
+    /// A backend has revoked the token that the connection was opened or last refreshed with.
+    Revoked = "token_revoked", Server, 3500, "token revoked", HalfWritten;
     /// The message does not follow the protocol.
     BadRequest = "bad_request", Server, 3501, "bad request", HalfWritten;
     /// The client did not authenticate within `authenticate_timeout`.

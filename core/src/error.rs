@@ -26,8 +26,11 @@ impl UnsubscribeReason {
     /// Publications of the room may not have reached the connection.
     pub const GAP: Self = Self { code: 2500, reason: "insufficient state" };
 
+    /// A backend has revoked the room's token. SDKs drop theirs, and subscribe again with a new one.
+    pub const REVOKED: Self = Self { code: 2502, reason: "token revoked" };
+
     /// All reasons.
-    pub const ALL: &'static [Self] = &[Self::SERVER, Self::EXPIRED, Self::GAP];
+    pub const ALL: &'static [Self] = &[Self::SERVER, Self::EXPIRED, Self::GAP, Self::REVOKED];
 }
 
 /// The error of a command or an API call.

@@ -323,6 +323,7 @@ impl Shard {
             absences,
             keys: self.home.keys().collect(),
             evicted: self.home.evicted(),
+            revocations: self.hub.revocation_views(),
             shutting_down: self.hub.is_draining(),
         }
     }

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub keys: Vec<KeyView>,
     /// The counters of evicted logs with offsets, on which the epochs of new logs depend.
     pub evicted: Vec<(u16, u64)>,
+    /// The revocations, as text.
+    pub revocations: Vec<String>,
     /// `true` after [`crate::Input::Shutdown`].
     pub shutting_down: bool,
 }

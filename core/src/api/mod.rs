@@ -171,6 +171,35 @@ pub enum Command {
         /// The page, in the order of the public ids.
         page: Page<ClientId>,
     },
+    /// Revokes the tokens with an id: closes the connections and ends the subscriptions that they have opened, and refuses
+    /// them from then on.
+    RevokeToken {
+        /// The id (`jti`), from 1 byte to `token_id_bytes`.
+        uid: String,
+        /// The end of the revocation, in seconds since 1970. Where absent it is the end of the tokens with the id that connections
+        /// have shown, or else 30 days from now.
+        expire_at: Option<i64>,
+    },
+    /// Revokes tokens of a user.
+    InvalidateUserTokens {
+        /// The user.
+        user: UserId,
+        /// The time before which revoked tokens were issued (`iat`), in seconds since 1970; the next whole second where absent.
+        /// Tokens that do not say when they were issued are revoked whatever it is.
+        issued_before: Option<i64>,
+        /// The end of the revocation, in seconds since 1970; 30 days from now where absent.
+        expire_at: Option<i64>,
+    },
+    /// Lists the revoked tokens.
+    RevokedTokens {
+        /// The page, in the order of the ids.
+        page: Page<String>,
+    },
+    /// Lists the users of whom tokens were revoked.
+    InvalidatedUsers {
+        /// The page, in the order of the users.
+        page: Page<String>,
+    },
     /// Returns the counts of the node.
     Info,
 }
@@ -187,6 +216,8 @@ impl Command {
                 | Self::Limits
                 | Self::Channels { .. }
                 | Self::Connections { .. }
+                | Self::RevokedTokens { .. }
+                | Self::InvalidatedUsers { .. }
                 | Self::Info
         )
     }
@@ -313,8 +344,38 @@ pub enum Reply {
         /// The last connection of the page, when more follow.
         next: Option<ClientId>,
     },
+    /// The tokens are revoked.
+    Revoked {
+        /// The end of the revocation, in seconds since 1970. Between shards it is absent where none is known.
+        until: Option<i64>,
+    },
+    /// A page of the revoked tokens.
+    RevokedTokens {
+        /// The ids, in their order, with the ends in seconds since 1970.
+        tokens: Vec<(Arc<str>, i64)>,
+        /// The last id of the page, when more follow.
+        next: Option<String>,
+    },
+    /// A page of the users of whom tokens were revoked.
+    InvalidatedUsers {
+        /// The users, in their order.
+        users: Vec<InvalidatedUser>,
+        /// The last user of the page, when more follow.
+        next: Option<String>,
+    },
     /// The counts of the node.
     Info(Info),
+}
+
+/// A user of whom tokens were revoked, as the API returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidatedUser {
+    /// The user.
+    pub user: UserId,
+    /// The time before which the revoked tokens were issued, in seconds since 1970.
+    pub issued_before: i64,
+    /// The end of the revocation, in seconds since 1970.
+    pub until: i64,
 }
 
 /// A connection, as the API returns it.

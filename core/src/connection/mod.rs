@@ -32,6 +32,7 @@ use crate::names::RoomName;
 use crate::policy::capabilities::{Capabilities, Rights};
 use crate::protocol::Protocol;
 use crate::time::Instant;
+use crate::token::revocation::AcceptedToken;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -98,6 +99,8 @@ pub(crate) struct Open {
     pub inbound: Inbound,
     /// The grants of its rooms that were joined with a room token.
     pub grants: Vec<Grant>,
+    /// The token that was accepted last, unless it cannot be revoked. It is set before anything follows from it.
+    pub token: Option<Box<AcceptedToken>>,
     /// The rights that its token grants.
     pub capabilities: Capabilities,
     /// `true` while rooms are left to be looked at that its latest token may forbid.
@@ -152,6 +155,7 @@ impl Handshaking {
             most_in_flight,
             pending_auth: None,
             grants: Vec::new(),
+            token: None,
             capabilities: Capabilities::default(),
             is_unchecked: false,
             granted: Box::default(),

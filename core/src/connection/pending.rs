@@ -10,6 +10,7 @@ use crate::policy::capabilities::Rights;
 use crate::protocol::CommandId;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
+use crate::token::revocation::AcceptedToken;
 use crate::token::validate::Identity;
 use crate::wire::shapes::replayed_bytes;
 use alloc::boxed::Box;
@@ -208,6 +209,8 @@ pub(crate) struct Grant {
     pub ttl: Option<u64>,
     /// The rights: to subscribe, and what the token's `allow` lists.
     pub rights: Rights,
+    /// The room's token, unless it cannot be revoked.
+    pub token: Option<Box<AcceptedToken>>,
 }
 
 /// The set of reasons for which a connection is a member of a room.

@@ -1,5 +1,6 @@
 //! The work of a turn and of later ones, and how much of it one turn carries out.
 
+use super::sweep::Sweep;
 use super::walk::{COMPARED_PER_PLACE, Walk};
 use crate::api::Command;
 use crate::connection::frame::Frame;
@@ -31,6 +32,8 @@ pub(super) enum Work {
     Batch { gather: u64, at: usize, commands: vec::IntoIter<Result<Command, Error>> },
     /// A call that looks at every room or connection.
     Walk(Box<Walk>),
+    /// A search for connections and subscriptions by revoked tokens.
+    Sweep(Box<Sweep>),
     /// The rooms of a broadcast from this one on, which share one payload.
     Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: (Draft, Option<String>) },
 }
@@ -56,8 +59,10 @@ impl Agenda {
     /// Forgets who of a lost shard waits for the end of some work.
     pub fn forget(&mut self, lost: ShardId) {
         for work in self.current.iter_mut().chain(self.put_off.iter_mut().flatten()) {
-            if let Work::Walk(walk) = work {
-                walk.caller = walk.caller.without(lost);
+            match work {
+                Work::Walk(walk) => walk.caller = walk.caller.without(lost),
+                Work::Sweep(sweep) => sweep.caller = sweep.caller.without(lost),
+                _ => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::Hub;
 use super::agenda::Work;
 use super::gather::{Caller, Gather, ReplyBudget, Whole};
+use super::merge::Merge;
 use super::tickets::Asker;
 use crate::api::{Command, HistoryQuery, Message, Reply, Selection};
 use crate::effect::Effect;
@@ -64,6 +65,12 @@ impl Hub {
             Command::Connections { user, channel, page } => {
                 self.call_node(caller, NodeCall::Connections { user, channel, page });
             }
+            Command::RevokeToken { uid, expire_at } => self.call_revoke_token(caller, uid.into(), expire_at),
+            Command::InvalidateUserTokens { user, issued_before, expire_at } => {
+                self.call_invalidate(caller, user, issued_before, expire_at);
+            }
+            Command::RevokedTokens { page } => self.list_revoked_tokens(caller, &page),
+            Command::InvalidatedUsers { page } => self.list_invalidated_users(caller, &page),
             Command::Info => self.call_node(caller, NodeCall::Info),
             Command::Limits => self.resolve(caller, Ok(Reply::Limits(self.config.limits.rows()))),
         }
@@ -157,6 +164,7 @@ impl Hub {
             Whole::Batch(methods) => Ok(Reply::Batch(methods.into_iter().zip(results).collect())),
             Whole::Broadcast => Ok(Reply::Broadcast(results.collect())),
             Whole::Node(merge) => merge.merge(results),
+            Whole::EndOf(id) => return self.revoke_until_end(caller, id, Merge::Revoked.merge(results)),
         };
         self.resolve(caller, result);
     }

@@ -89,6 +89,7 @@ impl Hub {
         let gather = |work: &Work| match work {
             Work::Batch { gather, .. } | Work::Broadcast { gather, .. } => Some(*gather),
             Work::Walk(walk) => walk.caller.gather(),
+            Work::Sweep(sweep) => sweep.caller.gather(),
             Work::Message { .. } | Work::Waiting(_) | Work::Enter(_) | Work::Check { .. } => None,
         };
         let asked = self.tickets.gathers();

@@ -76,6 +76,7 @@ impl Hub {
         for slot in slots {
             self.ask_again(slot, shard);
         }
+        self.hand_over_revocations(shard);
     }
 
     /// Has the joins that a lost home has not answered asked for once more.

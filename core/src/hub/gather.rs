@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::input::CallId;
 use crate::link::Ticket;
 use crate::node::ShardId;
+use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
 /// The call of a backend that waits for an answer, or what another shard waits for because of one.
@@ -50,6 +51,8 @@ pub(super) enum Whole {
     Batch(Vec<&'static str>),
     /// One answer of the answers of all shards.
     Node(Merge),
+    /// The end of the tokens with this id, which are revoked then.
+    EndOf(Arc<str>),
 }
 
 /// A call whose parts are answered one by one.

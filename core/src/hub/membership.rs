@@ -173,7 +173,7 @@ impl Hub {
     pub(super) fn room_refreshed(&mut self, slot: Slot, id: &CommandId, room: &RoomName, verdict: TokenVerdict) {
         if matches!(verdict, TokenVerdict::OutsideValidity(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
-            self.room_token_ended(slot, room);
+            self.room_token_ended(slot, room, UnsubscribeReason::EXPIRED);
         }
         let grant = match self.grant_for(slot, room, verdict) {
             Ok(grant) if self.registry.is_member(slot, room) => grant,
@@ -216,8 +216,9 @@ impl Hub {
             return Err(TokenError::content(wrong).error());
         }
         let (until, ttl) = (identity.until, identity.ttl());
+        let token = identity.token;
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
-        Ok(Grant { room: room.clone(), info, until, ttl, rights: identity.allow })
+        Ok(Grant { room: room.clone(), info, until, ttl, rights: identity.allow, token })
     }
 
     /// The home has made the connection a member.
@@ -372,13 +373,13 @@ impl Hub {
         let expired = open.grants.iter().filter(|grant| grant.until.is_due(now));
         let rooms: Vec<RoomName> = expired.map(|grant| grant.room.clone()).collect();
         for room in rooms {
-            self.room_token_ended(slot, &room);
+            self.room_token_ended(slot, &room, UnsubscribeReason::EXPIRED);
         }
     }
 
     /// Ends what a room's token allowed. The connection stays where its own token or a backend wants it as well.
-    fn room_token_ended(&mut self, slot: Slot, room: &RoomName) {
-        self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
+    pub(super) fn room_token_ended(&mut self, slot: Slot, room: &RoomName, reason: UnsubscribeReason) {
+        self.withdraw_reason(slot, room, Reasons::CLIENT, reason);
         let Some(open) = self.conns[slot].open_mut() else { return };
         let Some(at) = open.grants.iter().position(|grant| grant.room == *room) else { return };
         open.grants.swap_remove(at);
@@ -388,7 +389,7 @@ impl Hub {
     }
 
     /// The home learns who a connection is in a room now.
-    fn rename_in(&mut self, slot: Slot, room: &RoomName) {
+    pub(super) fn rename_in(&mut self, slot: Slot, room: &RoomName) {
         let Some(open) = self.conns[slot].open() else { return };
         let Some((room, join)) = self.registry.membership_joins(slot).find(|(name, _)| *name == room) else { return };
         let member = Arc::clone(open.info_in(room));

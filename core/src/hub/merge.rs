@@ -21,6 +21,8 @@ pub(super) enum Merge {
     Connections { limit: Option<usize> },
     /// Sums.
     Info,
+    /// The latest end.
+    Revoked,
 }
 
 impl Merge {
@@ -32,6 +34,7 @@ impl Merge {
             NodeCall::Channels { page, .. } => Self::Rooms { limit: page.limit },
             NodeCall::Connections { page, .. } => Self::Connections { limit: page.limit },
             NodeCall::Info => Self::Info,
+            NodeCall::FindEnd { .. } | NodeCall::Revoke(_) => Self::Revoked,
         }
     }
 
@@ -46,6 +49,7 @@ impl Merge {
             Self::Rooms { limit } => Ok(rooms(results.collect::<Result<_, _>>()?, limit)),
             Self::Connections { limit } => Ok(connections(results.collect::<Result<_, _>>()?, limit)),
             Self::Info => Ok(sums(results.collect::<Result<_, _>>()?)),
+            Self::Revoked => Ok(latest(results.collect::<Result<_, _>>()?)),
         }
     }
 }
@@ -102,6 +106,14 @@ fn page<T, K: Ord>(
         next = found.last().map(key);
     }
     (found, next)
+}
+
+fn latest(replies: Vec<Reply>) -> Reply {
+    let ends = replies.into_iter().filter_map(|reply| match reply {
+        Reply::Revoked { until } => until,
+        _ => None,
+    });
+    Reply::Revoked { until: ends.max() }
 }
 
 fn sums(replies: Vec<Reply>) -> Reply {

@@ -22,9 +22,11 @@ mod rates;
 mod registry;
 mod renewal;
 mod reply;
+mod revocation;
 mod session;
 mod shutdown;
 mod slow_consumers;
+mod sweep;
 mod tickets;
 mod tokens;
 mod turns;
@@ -54,6 +56,7 @@ use crate::protocol::PresenceEvent;
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::{Armed, Timers};
+use crate::token::revocation::Revocations;
 use agenda::{Agenda, TurnBudget};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -103,6 +106,8 @@ pub(crate) struct Hub {
     ready_anonymous: usize,
     /// Bytes that wait in all outboxes.
     outbox_bytes: usize,
+    /// Tokens that backends have revoked.
+    revocations: Revocations,
     /// Frames that sockets have refused.
     refused_frames: RefusedFrames,
     /// Bytes of input that is not carried out yet, of all clients.
@@ -168,6 +173,7 @@ impl Hub {
             ready: 0,
             ready_anonymous: 0,
             outbox_bytes: 0,
+            revocations: Revocations::default(),
             refused_frames: RefusedFrames::new(keys),
             inbound_bytes: 0,
             bodies: 0,
@@ -223,6 +229,7 @@ impl Hub {
                 LinkContent::Event(event) => self.on_home_event(event),
                 LinkContent::Call { ticket, call } => self.call_here(Caller::Hub { shard: from, ticket }, call),
                 LinkContent::Answer { ticket, result } => self.done(ticket, result),
+                LinkContent::Revocations(others) => self.take_revocations(&others),
             },
             Input::ShardLost { shard } => self.shard_lost(shard),
             Input::Tick => self.tick(),

@@ -28,7 +28,12 @@ impl Hub {
             return self.call_here(caller, call);
         }
         let gather = self.begin_gather(caller, Whole::Node(Merge::of(&call)), shards.len());
-        for (at, shard) in shards.enumerate() {
+        self.call_all(gather, &call);
+    }
+
+    /// Has the parts of a call carried out, one by each hub of the node.
+    pub(super) fn call_all(&mut self, gather: u64, call: &NodeCall) {
+        for (at, shard) in self.node.shards().enumerate() {
             let part = Caller::Part { gather, at };
             if shard == self.shard {
                 self.call_here(part, call.clone());
@@ -57,6 +62,8 @@ impl Hub {
             NodeCall::Connections { user, channel, page } => {
                 return self.agenda.first(Work::Walk(Box::new(Walk::connections(caller, user, channel, page))));
             }
+            NodeCall::FindEnd { id } => return self.find_end(caller, id),
+            NodeCall::Revoke(revocation) => return self.revoke(caller, revocation),
             NodeCall::Info => {
                 let ticket = self.ticket_of(self.shard, Asker::Call(caller));
                 return self.requests.push_back(HomeRequest::Count { ticket, home: self.shard });
@@ -84,7 +91,7 @@ impl Hub {
     }
 
     #[cold]
-    fn send(&mut self, to: ShardId, content: LinkContent) {
+    pub(super) fn send(&mut self, to: ShardId, content: LinkContent) {
         self.effects.push(Effect::Link { to, message: LinkMessage(Box::new(content)) });
     }
 

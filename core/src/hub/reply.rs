@@ -24,7 +24,10 @@ impl Hub {
     /// Returns the result of a call, or an error where it does not fit into the answer.
     pub(super) fn within_reply(&mut self, caller: Caller, result: Result<Reply, Error>) -> Result<Reply, Error> {
         let reply = result.inspect_err(|error| self.end_of_reply(caller, error))?;
-        let is_reserved = matches!(reply, Reply::Published(_) | Reply::Done | Reply::Broadcast(_) | Reply::Batch(_));
+        let is_reserved = matches!(
+            reply,
+            Reply::Published(_) | Reply::Done | Reply::Revoked { .. } | Reply::Broadcast(_) | Reply::Batch(_)
+        );
         if !is_reserved {
             let bytes = reply_bytes(&reply);
             self.budget.answer(bytes);
@@ -59,9 +62,10 @@ impl Hub {
     pub(super) fn is_of_backend(&self, caller: Caller) -> bool {
         match caller {
             Caller::Whole(_) => true,
-            Caller::Part { gather, .. } => {
-                self.gathers.get(&gather).is_some_and(|gathering| !matches!(gathering.whole, Whole::Node(_)))
-            }
+            Caller::Part { gather, .. } => self
+                .gathers
+                .get(&gather)
+                .is_some_and(|gathering| !matches!(gathering.whole, Whole::Node(_) | Whole::EndOf(_))),
             _ => false,
         }
     }

@@ -7,14 +7,14 @@ use crate::effect::Effect;
 use crate::ids::Slot;
 use crate::policy::access;
 use crate::protocol::{CommandId, Mistake, ServerMessage, Start};
-use crate::token::validate::{OutsideValidity, TokenError, TokenVerdict, Validator};
+use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict, Validator};
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::string::{String, ToString};
 
 impl Hub {
     /// Validates tokens at the time of this turn.
     pub(super) fn validator(&self) -> Validator<'_> {
-        Validator { now: self.now, config: &self.config }
+        Validator { now: self.now, config: &self.config, revocations: &self.revocations }
     }
 
     /// Has a token's signature checked. What the client says meanwhile waits.
@@ -52,8 +52,9 @@ impl Hub {
     fn connect_authenticated(&mut self, slot: Slot, mut connect: PendingConnect, verdict: TokenVerdict) {
         let is_told = self.conns[slot].protocol.start() == Start::OnConnect;
         match verdict {
-            TokenVerdict::Good(identity) => {
+            TokenVerdict::Good(mut identity) => {
                 connect.ttl = identity.ttl();
+                self.accept_token(slot, &mut identity);
                 self.ask_for_session(slot, connect, identity);
             }
             verdict if !is_told && access::admits_anonymous(&self.config) => {
@@ -80,13 +81,22 @@ impl Hub {
             TokenVerdict::Good(identity) if open.info.user != identity.user && !may_tell_user => {
                 self.close_as_anothers(slot)
             }
-            TokenVerdict::Good(identity) if open.info.user != identity.user => {
-                self.ask_for_renewal(slot, identity, id);
+            TokenVerdict::Good(mut identity) => {
+                let is_known = open.info.user == identity.user;
+                self.accept_token(slot, &mut identity);
+                if is_known { self.renew(slot, identity, id) } else { self.ask_for_renewal(slot, identity, id) }
             }
-            TokenVerdict::Good(identity) => self.renew(slot, identity, id),
             // SDKs take an error here for final; closed, they come back with a token that is new.
             TokenVerdict::OutsideValidity(outside) if !may_tell_user => self.close_outside_validity(slot, outside),
             verdict => self.tell_refused(slot, id, &verdict),
+        }
+    }
+
+    /// Keeps what a revocation of this token looks for. What follows from the token comes later: should it be revoked while
+    /// the connection waits for a home, the connection ends.
+    fn accept_token(&mut self, slot: Slot, identity: &mut Identity) {
+        if let Some(open) = self.conns[slot].open_mut() {
+            open.token = identity.token.take();
         }
     }
 

@@ -90,6 +90,7 @@ impl Hub {
             Some(Work::Check { conn, rooms }) if self.find(conn).is_some() => self.end_forbidden(conn.slot, rooms),
             Some(Work::Waiting(_) | Work::Enter(_) | Work::Check { .. }) => {}
             Some(Work::Walk(walk)) => self.walk_on(walk),
+            Some(Work::Sweep(sweep)) => self.sweep_on(sweep),
             Some(Work::Batch { gather, at, commands }) => self.next_of_batch(gather, at, commands),
             Some(Work::Broadcast { gather, at, mut rooms, message }) => {
                 if let Some(room) = rooms.next() {

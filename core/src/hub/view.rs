@@ -3,12 +3,13 @@
 use super::Hub;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
-use crate::connection::pending::PendingJoin;
+use crate::connection::pending::{Grant, PendingJoin};
 use crate::connection::{Conn, Open, Phase, Stage};
 use crate::ids::ConnId;
 use crate::names::{RoomName, UserId};
 use crate::snapshot::{ConnView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
+use crate::token::revocation::AcceptedToken;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,13 +30,18 @@ impl Hub {
         match &conn.phase {
             Phase::Open(open) => {
                 let Open { stage, info, pending_auth, inbound, asked, capabilities, is_unchecked, granted, .. } = open;
-                let grants: Vec<_> = open.grants.iter().map(|grant| (&grant.room, grant.rights)).collect();
+                // The end of a token is a deadline, or only matters to the end of its revocation.
+                let revocable = |token: &AcceptedToken| (token.id.clone(), token.issued_at);
+                let of_room = |grant: &Grant| (grant.room.clone(), grant.rights, grant.token.as_deref().map(revocable));
+                let grants: Vec<_> = open.grants.iter().map(of_room).collect();
+                let token = open.token.as_deref().map(revocable);
                 let join = |join: &PendingJoin| {
-                    format!("{:?} {:?} {:?} {}", join.room, join.reason, join.replay, join.asked.is_some())
+                    let grant = join.grant.as_deref().map(of_room);
+                    format!("{:?} {:?} {:?} {grant:?} {}", join.room, join.reason, join.replay, join.asked.is_some())
                 };
                 let joins: Vec<String> = open.joins.iter().map(join).collect();
                 let reasons: Vec<_> = self.registry.membership_reasons(conn.id.slot).collect();
-                let own = (&info.info, granted, grants, capabilities, is_unchecked);
+                let own = (&info.info, granted, grants, capabilities, is_unchecked, token);
                 format!(
                     "{protocol:?} {stage:?} {pending_auth:?} {inbound:?} {} {own:?} {joins:?} {reasons:?}",
                     asked.count
@@ -61,6 +67,11 @@ impl Hub {
     pub fn user_views(&self) -> Vec<(UserId, Vec<ConnId>)> {
         let of_user = |room: RoomView| Some((room.name.user()?, room.members));
         self.room_views().into_iter().filter_map(of_user).collect()
+    }
+
+    /// The revocations, as text.
+    pub fn revocation_views(&self) -> Vec<String> {
+        self.revocations.entries().collect()
     }
 
     /// Whether a shutdown is under way.

@@ -408,6 +408,10 @@ limits! {
         because "a frame holds what a connection's token says of a publisher and what the room's says, beside the publication";
     simulated 512;
 
+    /// Bytes of the id of a token (`jti`), by which it can be revoked.
+    token_id_bytes TokenIdBytes: Bytes = 200, "close 3500; a room's token: error 103; API: 400 (107)";
+    requires at_least (1) because "an id has a character";
+
     /// Bytes of all names and patterns of rooms in the `caps` of a token, with which rooms are compared; 0 for none.
     caps_bytes CapsBytes: Bytes = 4 << 10, "close 3500; a room's token: error 103";
     simulated in 10 percent [0, 4];
@@ -490,6 +494,12 @@ limits! {
     /// Users whose connection has ended and whom `presence_grace` keeps listed, counted once for each room; 0 for none.
     absences Absences: Count = 250_000, "a user whose connection ends leaves at once";
     simulated in 20 percent [0, 1, 2];
+
+    /// Revoked tokens that are remembered until their revocation ends; 0 for none.
+    revoked_tokens RevokedTokens: Count = 100_000, "413 (106)";
+
+    /// Users whose tokens were invalidated, remembered until that ends; 0 for none.
+    invalidated_users InvalidatedUsers: Count = 100_000, "413 (106)";
 
     /// Publications in one reply to a recovery, of all its rooms together, or to a request for history; 0 for none.
     reply_messages ReplyMessages: Count = 300, "recovered: false; history is cut";

@@ -29,6 +29,7 @@ use crate::names::{RoomName, UserId};
 use crate::node::{Node, ShardId};
 use crate::payload::Payload;
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
+use crate::token::revocation::{Revocation, Revocations};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -49,6 +50,8 @@ pub(crate) enum LinkContent {
     Call { ticket: Ticket, call: NodeCall },
     /// The answer of a hub to another hub.
     Answer { ticket: Ticket, result: Result<Reply, Error> },
+    /// The revocations of a hub, for one that knows of none.
+    Revocations(Box<Revocations>),
 }
 
 const _: () = {
@@ -141,6 +144,10 @@ pub(crate) enum NodeCall {
     Connections { user: Option<UserId>, channel: Option<RoomName>, page: Page<ClientId> },
     /// Counts.
     Info,
+    /// Tells the latest end of the tokens with this id that connections have shown.
+    FindEnd { id: Arc<str> },
+    /// Refuses tokens from now on, and ends what was opened with them.
+    Revoke(Revocation),
 }
 
 /// An event that the home tells a hub.

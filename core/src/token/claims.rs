@@ -57,6 +57,10 @@ pub struct Claims {
     pub exp: Option<i64>,
     /// The time before which the token is invalid (`nbf`), in seconds since 1970.
     pub nbf: Option<i64>,
+    /// The time at which the token was issued (`iat`), in seconds since 1970.
+    pub iat: Option<i64>,
+    /// The id of the token (`jti`), by which it can be revoked. An empty one counts as absent.
+    pub jti: Option<String>,
     /// The info that other members of a room are told: any JSON, as it was written.
     pub info: Option<Json>,
     /// The rooms that the server subscribes the connection to.
@@ -82,6 +86,10 @@ struct RawClaims<'a> {
     exp: Option<&'a RawValue>,
     #[serde(borrow, default)]
     nbf: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    iat: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    jti: Option<&'a RawValue>,
     #[serde(borrow, default)]
     info: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -123,6 +131,8 @@ impl Claims {
             sub: claim("sub", written.sub)?.unwrap_or_default(),
             exp: claim("exp", written.exp)?.map(whole_seconds),
             nbf: claim("nbf", written.nbf)?.map(whole_seconds),
+            iat: claim("iat", written.iat)?.map(whole_seconds),
+            jti: claim("jti", written.jti)?.filter(|id: &String| !id.is_empty()),
             info: written.info.map(Json::from),
             channels: claim("channels", written.channels)?.unwrap_or_default(),
             channel: claim("channel", written.channel)?.filter(|channel: &String| !channel.is_empty()),
@@ -184,11 +194,13 @@ mod tests {
     fn claims_are_read_as_tokens_have_them() {
         let text = r#"{"sub":"ada","exp":1700000000.9,"nbf":5,"info":{ "n":
             1 },"channels":["a"],"channel":"b",
-            "caps":[{"channels":["news:*"],"match":"wildcard","allow":["sub"]}],"allow":["pub"],"aud":"x","iss":"y","iat":1}"#;
+            "caps":[{"channels":["news:*"],"match":"wildcard","allow":["sub"]}],"allow":["pub"],"aud":"x","iss":"y","iat":1.5,"jti":"z"}"#;
         let expected = Claims {
             sub: "ada".into(),
             exp: Some(1_700_000_000),
             nbf: Some(5),
+            iat: Some(1),
+            jti: Some("z".into()),
             info: Json::parse(r#"{ "n":            1 }"#).ok(),
             channels: vec!["a".into()],
             channel: Some("b".into()),
@@ -204,12 +216,12 @@ mod tests {
         assert_eq!(Claims::parse(text), Ok(expected));
         assert_eq!(Claims::parse(r#"{"aud":["x","y"]}"#).map(|claims| claims.aud), Ok(vec!["x".into(), "y".into()]));
         assert_eq!(Claims::parse("{}"), Ok(Claims::default()));
-        assert_eq!(Claims::parse(r#"{"channel":""}"#), Ok(Claims::default()));
+        assert_eq!(Claims::parse(r#"{"channel":"","jti":""}"#), Ok(Claims::default()));
     }
 
     #[test]
     fn a_claim_that_is_null_is_absent() {
-        for name in ["sub", "exp", "nbf", "info", "channels", "channel", "caps", "allow", "aud", "iss", "jti"] {
+        for name in ["sub", "exp", "nbf", "iat", "info", "channels", "channel", "caps", "allow", "aud", "iss", "jti"] {
             assert_eq!(Claims::parse(&alloc::format!("{{\"{name}\":null}}")), Ok(Claims::default()), "{name}");
         }
     }
@@ -220,6 +232,8 @@ mod tests {
             ("sub", "7"),
             ("exp", "\"soon\""),
             ("nbf", "true"),
+            ("iat", "\"now\""),
+            ("jti", "7"),
             ("channels", "\"a\""),
             ("channels", "[null]"),
             ("channel", "[\"a\"]"),

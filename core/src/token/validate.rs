@@ -1,6 +1,7 @@
 //! The validation of a token: its times against those of the turn, its names and sizes against the limits.
 
 use super::claims::{BadToken, Claims, VerifiedClaims};
+use super::revocation::{AcceptedToken, REVOKED, Revocations};
 use crate::close::{CloseCause, CloseReason};
 use crate::config::Config;
 use crate::error::{Error, ErrorCode};
@@ -11,9 +12,11 @@ use crate::policy::capabilities::{Capabilities, Rights};
 use crate::protocol::readable;
 use crate::time::{Deadline, Instant, Now};
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -131,6 +134,8 @@ pub(crate) struct Identity {
     pub left: Option<Duration>,
     /// The time at which the connection or the membership ends.
     pub until: Deadline,
+    /// The token itself; `None` where it cannot be revoked, having neither an id nor a user.
+    pub token: Option<Box<AcceptedToken>>,
 }
 
 impl Identity {
@@ -167,6 +172,7 @@ impl TokenVerdict {
 pub(crate) struct Validator<'a> {
     pub now: Now,
     pub config: &'a Config,
+    pub revocations: &'a Revocations,
 }
 
 impl Validator<'_> {
@@ -180,9 +186,15 @@ impl Validator<'_> {
             return TokenVerdict::OutsideValidity(outside);
         }
         match self.identity(claims) {
+            Ok(identity) if self.is_revoked(&identity) => TokenVerdict::Bad(TokenError::content(REVOKED)),
             Ok(identity) => TokenVerdict::Good(identity),
             Err(error) => TokenVerdict::Bad(error),
         }
+    }
+
+    fn is_revoked(self, identity: &Identity) -> bool {
+        !self.revocations.is_empty()
+            && identity.token.as_ref().is_some_and(|token| self.revocations.is_revoked(token, self.now))
     }
 
     /// Clocks differ, so a token is valid from `token_leeway` before its `nbf` until `token_leeway` after its `exp`.
@@ -221,12 +233,29 @@ impl Validator<'_> {
             return Err(TokenError::of_error(Error::limit(ErrorCode::BadRequest, Limit::InfoBytes, &words)));
         }
         readable::check(info, &self.config.limits).map_err(|wrong| TokenError::of_error(wrong.error("info")))?;
+        let token = self.accepted(&claims, &user)?;
         let left = claims.exp.map(|exp| self.time_to(exp));
         let until = Deadline::from_option(claims.exp.map(|exp| self.end_of(exp)));
         let capabilities = Capabilities::read(&claims.caps, &self.config.limits).map_err(TokenError::of_error)?;
         let allow = Rights::parse(&claims.allow).map_err(TokenError::content)?;
         let allow = if claims.channel.is_some() { allow.union(Rights::SUBSCRIBE) } else { Rights::NONE };
-        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, capabilities, allow, left, until })
+        let (info, channel) = (claims.info, claims.channel);
+        Ok(Identity { user, info, channels, channel, capabilities, allow, left, until, token })
+    }
+
+    /// Returns what is kept of a token, so that its revocation finds it.
+    fn accepted(self, claims: &Claims, user: &UserId) -> Result<Option<Box<AcceptedToken>>, TokenError> {
+        let most = self.config.limits.token_id_bytes;
+        if claims.jti.as_ref().is_some_and(|id| id.len() > most) {
+            let words = format!("jti has more than {most} bytes");
+            return Err(TokenError::of_error(Error::limit(ErrorCode::BadRequest, Limit::TokenIdBytes, &words)));
+        }
+        let id = claims.jti.as_deref().map(Arc::from);
+        if id.is_none() && user.is_anonymous() {
+            return Ok(None);
+        }
+        let (issued_at, expires_at) = (claims.iat, claims.exp);
+        Ok(Some(Box::new(AcceptedToken { user: user.clone(), id, issued_at, expires_at })))
     }
 
     /// Returns the time from this turn to a time in seconds since 1970; zero when that is past.

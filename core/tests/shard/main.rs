@@ -18,6 +18,7 @@ mod policies;
 mod presence;
 mod presence_grace;
 mod recovery;
+mod revocation;
 mod rooms;
 mod routes;
 mod tokens;

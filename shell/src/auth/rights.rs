@@ -6,7 +6,7 @@
 //! | `publish_user` | the personal room of its user, `#<user>` |
 //! | `broadcast` | its rooms, all of which the key must cover: a broadcast to a part of them would not be noticed |
 //! | `batch` | nothing itself: each of its calls is judged, and refused, alone |
-//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits` | no room |
+//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits`, `revoke_token`, `invalidate_user_tokens`, `revoked_tokens`, `invalidated_users` | no room |
 //!
 //! A key that is for some rooms may not make the calls of the last row. They reach connections wherever these are, or tell of
 //! rooms that the key does not cover: `connections` lists all rooms of each connection, even where it lists those of one room.
@@ -24,8 +24,20 @@ const ROOM_CHARACTERS: usize = 200;
 /// The method that makes several calls.
 const BATCH: &str = "batch";
 /// The methods whose calls are about no room.
-const ABOUT_NO_ROOM: [&str; 8] =
-    ["send", "publish_all", "disconnect", "refresh", "channels", "connections", "info", "limits"];
+const ABOUT_NO_ROOM: [&str; 12] = [
+    "send",
+    "publish_all",
+    "disconnect",
+    "refresh",
+    "channels",
+    "connections",
+    "info",
+    "limits",
+    "revoke_token",
+    "invalidate_user_tokens",
+    "revoked_tokens",
+    "invalidated_users",
+];
 
 /// The rights of an API key. By default, it may do everything.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +117,10 @@ impl KeyRights {
             | Command::Refresh { .. }
             | Command::Channels { .. }
             | Command::Connections { .. }
+            | Command::RevokeToken { .. }
+            | Command::InvalidateUserTokens { .. }
+            | Command::RevokedTokens { .. }
+            | Command::InvalidatedUsers { .. }
             | Command::Info
             | Command::Limits => {
                 Err(denied(format!("this API key is for some rooms and may not call {method}, which is about no room")))
@@ -222,11 +238,12 @@ mod tests {
             "send" => r#"{"client": "00000000-0000-0000-0000-000000000000", "data": 1}"#.into(),
             "batch" => r#"{"commands": []}"#.into(),
             "subscribe" | "unsubscribe" => format!(r#"{{"user": "ann", "channel": "{room}"}}"#),
-            "disconnect" | "refresh" => r#"{"user": "ann"}"#.into(),
+            "disconnect" | "refresh" | "invalidate_user_tokens" => r#"{"user": "ann"}"#.into(),
+            "revoke_token" => r#"{"uid": "t"}"#.into(),
             "connections" | "presence" | "presence_stats" | "history" | "history_remove" => {
                 format!(r#"{{"channel": "{room}"}}"#)
             }
-            "channels" | "info" | "limits" => "{}".into(),
+            "channels" | "info" | "limits" | "revoked_tokens" | "invalidated_users" => "{}".into(),
             _ => panic!("{method} has no body here"),
         }
     }

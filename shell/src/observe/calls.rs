@@ -40,15 +40,16 @@ struct CallLine {
 
 impl CallLine {
     fn write(&self) {
-        let Self { key, address, method, target: CallTarget { room, rooms, user, client }, outcome } = self;
+        let Self { key, address, method, target: CallTarget { room, rooms, user, client, token }, outcome } = self;
         let CallOutcome { result, code, refused } = outcome;
         let (room, user, client) = (room.as_deref(), user.as_deref(), client.map(display));
+        let token = token.as_deref();
         let address = display(address);
-        info!(key = &**key, method, room, rooms, user, client, result, code, refused, address, "API call");
+        info!(key = &**key, method, room, rooms, user, client, token, result, code, refused, address, "API call");
     }
 }
 
-/// The room, user or client that a call is about, where it changes something.
+/// The room, user, client or token that a call is about, where it changes something.
 #[derive(Debug, Default)]
 struct CallTarget {
     room: Option<RoomName>,
@@ -56,6 +57,8 @@ struct CallTarget {
     rooms: Option<usize>,
     user: Option<UserId>,
     client: Option<ClientId>,
+    /// The id (`jti`) of a token that is revoked.
+    token: Option<String>,
 }
 
 impl CallTarget {
@@ -81,6 +84,8 @@ impl CallTarget {
                 let user = Some(user.clone()).filter(|user| !user.is_anonymous());
                 Self { user, client: one(client), ..nothing }
             }
+            Command::RevokeToken { uid, .. } => Self { token: Some(uid.clone()), ..nothing },
+            Command::InvalidateUserTokens { user, .. } => Self { user: Some(user.clone()), ..nothing },
             _ => nothing,
         })
     }

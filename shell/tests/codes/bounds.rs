@@ -138,6 +138,11 @@ pub fn many_capabilities() {
     connect_closes(world, json!({"token": token(&json!({"sub": "client", "caps": caps}))}), 3500);
 }
 
+pub fn long_token_id() {
+    let world = World::with(|settings| settings.limits.token_id_bytes = 10);
+    connect_closes(world, json!({"token": token(&json!({"sub": "client", "jti": "x".repeat(11)}))}), 3500);
+}
+
 /// A shard without a server, for what no client over sockets can reach.
 struct Bare {
     shard: Shard,

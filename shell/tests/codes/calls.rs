@@ -127,6 +127,16 @@ pub fn long_idempotency_key() {
     api_fails(World::new(), "publish", WITH_KEY, &body, 400, 107);
 }
 
+pub fn too_many_revoked_tokens() {
+    let world = World::with(|settings| settings.limits.revoked_tokens = 0);
+    api_fails(world, "revoke_token", WITH_KEY, r#"{"uid":"t"}"#, 413, 106);
+}
+
+pub fn too_many_invalidated_users() {
+    let world = World::with(|settings| settings.limits.invalidated_users = 0);
+    api_fails(world, "invalidate_user_tokens", WITH_KEY, r#"{"user":"client"}"#, 413, 106);
+}
+
 pub fn history_not_kept_for_backends() {
     api_fails(without_history(), "history", WITH_KEY, r#"{"channel":"room"}"#, 400, 108);
 }

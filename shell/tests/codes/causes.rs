@@ -21,6 +21,7 @@ fn ended_by(cause: CloseCause) -> fn() {
         CloseCause::UserFull => too_many_of_a_user,
         CloseCause::TokenRequired => missing_token,
         CloseCause::InvalidToken => invalid_token,
+        CloseCause::Revoked => revoked_token,
         CloseCause::BadRequest => malformed_json,
         CloseCause::Stale => stale,
         CloseCause::Backend => disconnected,

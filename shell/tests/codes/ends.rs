@@ -269,6 +269,20 @@ pub fn invalid_token() {
     connect_closes(World::new(), json!({"token": forged}), 3500);
 }
 
+pub fn revoked_token() {
+    let mut world = World::new();
+    let connect = json!({"id": 1, "connect": {"token": token(&json!({"sub": "client", "jti": "t"}))}});
+    let mut client = Client::connect(world.address, "/connection/websocket");
+    assert!(client.ask(&connect)["connect"].is_object());
+    let answer = api(world.address, "revoke_token", &json!({"uid": "t"}));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(client.close(), (3500, "token revoked".into()));
+    let mut again = Client::connect(world.address, "/connection/websocket");
+    again.send(&connect);
+    assert_eq!(again.close(), (3500, "invalid token: the token was revoked".into()));
+    world.is_unaffected();
+}
+
 pub fn missing_token() {
     connect_closes(World::with(|settings| settings.allow_anonymous = Some(false)), json!({}), 3500);
 }

@@ -93,6 +93,7 @@ rows! {
 
     Unsubscribe(2000), "the API takes a user out of a room" => taken_out;
     Unsubscribe(2501), "a room's token runs out" => expired_membership;
+    Unsubscribe(2502), "a room's token is revoked" => revoked_membership;
 
     Command(103), "a reserved room" => reserved_room;
     Command(103), "a publish where clients may not" => publish_not_allowed;

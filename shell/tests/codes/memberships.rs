@@ -31,6 +31,17 @@ pub fn room_token(exp: i64) -> String {
     token(&json!({"sub": "client", "channel": "room", "exp": unix(exp)}))
 }
 
+pub fn revoked_membership() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let of_room = token(&json!({"sub": "client", "channel": "room", "jti": "t"}));
+    let reply = client.ask(&json!({"id": 2, "subscribe": {"channel": "room", "token": of_room}}));
+    assert!(reply["subscribe"].is_object(), "{reply}");
+    assert_eq!(api(world.address, "revoke_token", &json!({"uid": "t"})).status, 200);
+    is_unsubscribed(&mut client, 2502);
+    world.is_unaffected();
+}
+
 pub fn expired_membership() {
     let mut world = World::with(at_its_expiry);
     let mut client = world.client();

@@ -30,6 +30,7 @@ pub(super) struct Closes {
     /// Effects of backends' calls on connections so far.
     refreshes: bool,
     places: bool,
+    revokes: bool,
     /// Calls that are not answered, or too late to know what has become of them, each with its time.
     calls: Vec<(Instant, Command)>,
     dismissals: Dismissals,
@@ -50,6 +51,7 @@ impl Closes {
             conducts: BTreeMap::new(),
             refreshes: false,
             places: false,
+            revokes: false,
             calls: Vec::new(),
             dismissals: Dismissals::default(),
             shutdown: false,
@@ -67,6 +69,7 @@ impl Closes {
                 for part in commands(command) {
                     self.refreshes |= matches!(part, Command::Refresh { .. });
                     self.places |= matches!(part, Command::Subscribe { .. });
+                    self.revokes |= matches!(part, Command::RevokeToken { .. } | Command::InvalidateUserTokens { .. });
                 }
                 self.calls.push((now.mono, command.clone()));
                 self.is_called();
@@ -133,6 +136,7 @@ impl Closes {
             CloseCause::UserConnections => limits.connections_per_user.is_some() && proved && !self.refuses,
             CloseCause::TokenRequired => !self.allow_anonymous,
             CloseCause::InvalidToken => proved,
+            CloseCause::Revoked => proved && self.revokes,
             CloseCause::Rooms => proved || conduct.rooms > limits.rooms_per_connection,
             CloseCause::BadRequest => conduct.has_sent,
             CloseCause::Stale => passed(conduct.upgraded, limits.authenticate_timeout),

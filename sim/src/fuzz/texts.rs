@@ -140,6 +140,8 @@ const CALLS: &[(&str, &str)] = &[
     ("disconnect", r#"{"client":"CLIENT","disconnect":{"code":4000,"reason":"so"}}"#),
     ("refresh", r#"{"user":"USER","expire_at":1795352420}"#),
     ("refresh", r#"{"user":"USER","expired":true}"#),
+    ("revoke_token", r#"{"uid":"t"}"#),
+    ("invalidate_user_tokens", r#"{"user":"USER","issued_before":1795352420}"#),
     ("presence", r#"{"channel":"ROOM"}"#),
     ("presence_stats", r#"{"channel":"ROOM"}"#),
     ("history", r#"{"channel":"ROOM","limit":-1}"#),

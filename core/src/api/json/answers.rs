@@ -1,6 +1,6 @@
 //! Encoders of answers that are too long for the file with the table of methods.
 
-use crate::api::{ConnectionInfo, Info, Position, PublicationView};
+use crate::api::{ConnectionInfo, Info, InvalidatedUser, Position, PublicationView};
 use crate::ids::{ClientId, ClientInfo};
 use crate::limits::LimitRow;
 use crate::names::{RoomName, UserId};
@@ -21,6 +21,14 @@ pub(crate) fn connection_bytes<'a>(user: &UserId, protocol: &str, rooms: impl It
         "\"\":{\"user\":,\"transport\":\"websocket\",\"protocol\":\"\",\"channels\":[]},".len() + CLIENT_DIGITS;
     around + string_bytes(user) + protocol.len() + rooms.map(|room| string_bytes(room) + 1).sum::<usize>()
 }
+
+/// Returns the most bytes of one entry in a list of revocations, with the comma that follows.
+pub(crate) fn revocation_bytes(key: &str) -> usize {
+    ":{\"issued_before\":,\"expire_at\":},".len() + string_bytes(key) + 2 * I64_DIGITS
+}
+
+/// The most bytes of a signed number.
+const I64_DIGITS: usize = 20;
 
 /// The bytes of a public id: 32 digits and four hyphens.
 const CLIENT_DIGITS: usize = 36;
@@ -89,6 +97,26 @@ pub(super) fn push_connections(out: &mut String, connections: &[ConnectionInfo],
         out.push('}');
     });
     push_cursor(out, next.map(|client| client.to_string()).as_deref());
+}
+
+pub(super) fn push_revoked_tokens(out: &mut String, tokens: &[(Arc<str>, i64)], next: Option<&str>) {
+    out.push_str("{\"tokens\":");
+    push_map(out, tokens, |out, (id, until)| {
+        push_string(out, id);
+        out.push(':');
+        out.push_str(&json!({ "expire_at": until }).to_string());
+    });
+    push_cursor(out, next);
+}
+
+pub(super) fn push_invalidated_users(out: &mut String, users: &[InvalidatedUser], next: Option<&str>) {
+    out.push_str("{\"users\":");
+    push_map(out, users, |out, InvalidatedUser { user, issued_before, until }| {
+        push_string(out, user);
+        out.push(':');
+        out.push_str(&json!({ "issued_before": issued_before, "expire_at": until }).to_string());
+    });
+    push_cursor(out, next);
 }
 
 pub(super) fn push_limits(out: &mut String, rows: &[LimitRow]) {

@@ -9,7 +9,7 @@ mod methods;
 mod requests;
 pub mod schema;
 
-pub(crate) use answers::{connection_bytes, room_bytes};
+pub(crate) use answers::{connection_bytes, revocation_bytes, room_bytes};
 pub(crate) use body::{bad_room, no_connection};
 pub(crate) use methods::reply_bytes;
 pub use methods::{METHODS, Method, encode, parse};

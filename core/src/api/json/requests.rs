@@ -104,6 +104,32 @@ pub(super) fn refresh(mut body: Body<'_>, config: &Config) -> Result<Command, Er
     body.finish(Command::Refresh { user, client, expiry })
 }
 
+pub(super) fn revoke_token(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
+    let uid: String = body.required("uid")?;
+    if uid.is_empty() {
+        return Err(bad("uid must not be empty; it is the claim jti of a token"));
+    }
+    let most = config.limits.token_id_bytes;
+    if uid.len() > most {
+        let words = format!("uid has more than {most} bytes");
+        return Err(Error::limit(ErrorCode::BadRequest, Limit::TokenIdBytes, &words));
+    }
+    let expire_at = body.integer("expire_at")?;
+    body.finish(Command::RevokeToken { uid, expire_at })
+}
+
+pub(super) fn invalidate_user_tokens(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
+    let user = body.user(config)?;
+    let (issued_before, expire_at) = (body.integer("issued_before")?, body.integer("expire_at")?);
+    body.finish(Command::InvalidateUserTokens { user, issued_before, expire_at })
+}
+
+/// Reads a request for a list that is in the order of its keys.
+pub(super) fn keyed_page(mut body: Body<'_>, command: fn(Page<String>) -> Command) -> Result<Command, Error> {
+    let (limit, after) = body.paging()?;
+    body.finish(command(Page { limit, after }))
+}
+
 pub(super) fn history(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
     let channel = body.room(config)?;
     let limit = body.integer("limit")?;

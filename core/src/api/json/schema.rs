@@ -155,6 +155,54 @@ pub(super) fn refresh() -> Value {
     user_request(&[], json!({"expired": optional_boolean(), "expire_at": optional_integer()}))
 }
 
+pub(super) fn revoke_token(limits: &Limits) -> Value {
+    let uid = json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": limits.token_id_bytes,
+        "description": "The claim jti. The length counts in bytes of UTF-8.",
+    });
+    request(&["uid"], json!({"uid": uid, "expire_at": end()}))
+}
+
+pub(super) fn invalidate_user_tokens() -> Value {
+    let issued_before = json!({
+        "type": ["integer", "null"],
+        "minimum": i64::MIN,
+        "maximum": i64::MAX,
+        "description": "Seconds since 1970, which are compared with the claim iat; by default the next whole second.",
+    });
+    request(&["user"], json!({"user": reference("user"), "issued_before": issued_before, "expire_at": end()}))
+}
+
+/// The end of a revocation.
+fn end() -> Value {
+    json!({
+        "type": ["integer", "null"],
+        "minimum": i64::MIN,
+        "maximum": i64::MAX,
+        "description": "Seconds since 1970. What is not in the future is refused: 400.",
+    })
+}
+
+/// A request for a page of a list that has no filter.
+pub(super) fn page() -> Value {
+    paged_request(request(&[], json!({})), json!({"type": ["string", "null"]}))
+}
+
+/// The answer of a call that has revoked tokens.
+pub(super) fn revoked() -> Value {
+    fields(&["expire_at"], json!({"expire_at": integer()}))
+}
+
+pub(super) fn invalidated_user() -> Value {
+    fields(&["issued_before", "expire_at"], json!({"issued_before": integer(), "expire_at": integer()}))
+}
+
+fn integer() -> Value {
+    json!({"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX})
+}
+
 pub(super) fn disconnect() -> Value {
     let with = fields(
         &["code"],

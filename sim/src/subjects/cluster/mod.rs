@@ -63,6 +63,7 @@ impl Cluster {
             absences: Vec::new(),
             keys: Vec::new(),
             evicted: Vec::new(),
+            revocations: Vec::new(),
             shutting_down: false,
         }
     }
@@ -267,7 +268,8 @@ impl Subject for Cluster {
         let mut whole = Snapshot { shutting_down: self.is_stopping, ..Self::nothing() };
         let mut users: BTreeMap<UserId, Vec<ConnId>> = BTreeMap::new();
         for (shard, machine) in self.shards.iter().enumerate() {
-            let Snapshot { conns, rooms, users: own, logs, absences, keys, evicted, .. } = machine.snapshot();
+            let Snapshot { conns, rooms, users: own, logs, absences, keys, evicted, revocations, .. } =
+                machine.snapshot();
             let global = |conn: ConnId| self.global(shard, conn);
             whole.conns.extend(conns.into_iter().map(|view| {
                 let id = global(view.id);
@@ -286,6 +288,7 @@ impl Subject for Cluster {
             whole.absences.extend(absences);
             whole.keys.extend(keys);
             whole.evicted.extend(evicted);
+            whole.revocations.extend(revocations);
         }
         whole.users.extend(users);
         whole

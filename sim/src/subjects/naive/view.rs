@@ -21,6 +21,7 @@ impl<V: Version> Naive<V> {
             absences: Vec::new(),
             keys: Vec::new(),
             evicted: Vec::new(),
+            revocations: Vec::new(),
             shutting_down: false,
         }
     }

@@ -5,7 +5,7 @@ use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
 use parlor_core::test_support::client_frame as frame;
-use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limits, Now, Upgrade};
+use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limit, Limits, Now, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -32,6 +32,8 @@ struct Ends {
     /// The stream is to end, and the socket was full.
     ending: bool,
     finished: bool,
+    /// Bytes that were read and are no data yet, and their number at the last report.
+    kept: (usize, usize),
     /// Every read fails.
     reset: bool,
     hung_up: Option<HungUp>,
@@ -67,6 +69,15 @@ impl Transport for Pipe {
         ends.slices = slices.len();
         ends.to_client.extend(&bytes);
         Ok(bytes.len())
+    }
+
+    fn kept(&self) -> usize {
+        self.0.borrow().kept.0
+    }
+
+    fn take_kept(&mut self) -> Option<usize> {
+        let (kept, reported) = &mut self.0.borrow_mut().kept;
+        (std::mem::replace(reported, *kept) != *kept).then_some(*kept)
     }
 
     fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -649,6 +660,26 @@ fn a_call_waits_between_its_parts_for_a_socket_that_refuses_bytes() {
     assert_eq!(texts(&reads).len(), 10 * 3 + 30 * 4, "the reader gets all of it");
     assert!(answer.try_recv().is_ok_and(|answer| answer.is_ok()));
     assert_eq!(host.shard().snapshot().rooms[0].members, [reader], "the other is slow");
+}
+
+/// The message that pauses a connection and most of a record come in one piece.
+#[test]
+fn what_a_session_keeps_counts_while_its_client_is_not_read_from() {
+    let limits =
+        Limits { outbox_frames: 8, inbound_bytes_total: 300_000, api_body_bytes: 100_000, ..Limits::default() };
+    let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
+    let (conn, pipe) = open(&mut host, 1, b"");
+    pipe.0.borrow_mut().room = RESPONSE.len();
+    let poll = |host: &mut Host<Pipe>| {
+        let _ = host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
+        host.flush(Now::default(), usize::MAX);
+    };
+    poll(&mut host);
+    pipe.0.borrow_mut().to_server.push_back(frame(0x81, PING).repeat(3));
+    pipe.0.borrow_mut().kept.0 = 400_000;
+    (0..3).for_each(|_| poll(&mut host));
+    let totals = host.shard().stats().totals;
+    assert_eq!((totals.messages_in, totals.limits.get(&Limit::InboundBytesTotal)), (3, Some(&1)));
 }
 
 #[test]

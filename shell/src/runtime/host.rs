@@ -147,7 +147,8 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 continue;
             }
             let Poll::Ready(ready) = entry.driver.poll(cx, &mut self.read_buffer, !is_paused) else {
-                if let Some(bytes) = entry.driver.take_kept().filter(|_| !is_paused) {
+                if let Some(kept) = entry.driver.take_kept() {
+                    let bytes = kept + self.env.unread.get(&conn).map_or(0, Vec::len);
                     self.handle_growth(now, Input::Unread { conn, bytes });
                 }
                 return Poll::Pending;

@@ -41,7 +41,7 @@ pub(super) fn help() -> String {
            - limits by address do not count sockets, TLS handshakes, new connections and wrong API keys from loopback addresses \
              (http_connections_per_ip, new_handshakes_per_ip, new_connections_per_ip, wrong_keys_per_ip);\n  \
            - an API key is generated and printed where none is set;\n  \
-           - /health and /openapi.json need no API key;\n  \
+           - /health, /metrics and /openapi.json need no API key;\n  \
            - API keys and token_secret may be short;\n  \
            - there is no warning about a low limit of open files.\n  \
            These are the defaults. A setting that is named here changes what it is named for, and holds in both modes: \
@@ -50,7 +50,7 @@ pub(super) fn help() -> String {
            It is on everywhere else. By default, clients need a token, may join any room whose name does not begin with #, \
            and only receive. Settings change each of these: allow_anonymous, allow_subscribe, allow_publish, allow_history \
            and allow_presence, or with more values subscribe, publish, history and presence. \
-           /health and /openapi.json need an API key, except at internal_listen. trusted_proxies report the addresses of clients. A page may connect if \
+           /health, /metrics and /openapi.json need an API key, except at internal_listen. trusted_proxies report the addresses of clients. A page may connect if \
            allowed_origins names its origin; without that setting, if its origin is one of public_hosts and the host that \
            it connects to; without either, if its host and port are those in the request's Host. API calls need api_key or \
            one of api_keys, of at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; \

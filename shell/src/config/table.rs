@@ -186,7 +186,7 @@ macro_rules! settings {
 settings! {
     /// Addresses with ports to listen on: localhost:8000 or 8000 for this machine only, :8000 for every address; port 0 takes any free one.
     listen: Listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)).into(),
-    /// Addresses with ports, written as in listen, which alone then answer what is for backends and operators: /api, /health and /openapi.json, the last two without a key. They speak plain HTTP. By default listen answers everything.
+    /// Addresses with ports, written as in listen, which alone then answer what is for backends and operators: /api, and without a key /health, /metrics and /openapi.json. They speak plain HTTP. By default listen answers everything.
     internal_listen: Option<Listen> = None,
     /// File with the certificate by which the server speaks TLS at every address of listen, in PEM, with its chain, the server's own first; by default it speaks none. It is read again when it changes, and on SIGHUP.
     tls_cert: Option<String> = None,

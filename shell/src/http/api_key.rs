@@ -21,7 +21,7 @@ const SCHEMES: [&[u8]; 2] = [b"apikey ", b"bearer "];
 pub(super) enum AskedFor {
     /// An API call.
     Call,
-    /// What `/health` and `/openapi.json` tell.
+    /// What `/health`, `/metrics` and `/openapi.json` tell.
     Details,
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// nobody knows.
 const RESULTS: [&str; 3] = ["done", "refused", "unknown"];
 
-/// The calls of a shard, and those of the shards before it.
+/// The calls of a shard. As those of the core, these counts begin anew where an invariant broke.
 #[derive(Debug)]
 pub(crate) struct ApiCallFigures {
     /// One row for each of [`METHODS`], one column for each of [`RESULTS`].

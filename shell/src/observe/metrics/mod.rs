@@ -1,5 +1,6 @@
 //! The page of `/metrics`: what Prometheus collects. Every series is there from the start, at 0, and no label has a value that
-//! a client chooses, so that their number does not depend on what happens. Every figure may be added to that of another server.
+//! a client chooses, so that their number does not depend on what happens. Counts, histograms and what there is may be added over
+//! servers.
 
 pub(crate) mod api_calls;
 mod exposition;

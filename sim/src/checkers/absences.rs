@@ -165,7 +165,7 @@ impl Checker for EarlyLeaves {
     }
 
     fn saw(&mut self, seen: &Observation<'_>) -> Checked {
-        self.clock = seen.now.mono.0;
+        self.clock = seen.clock.mono.0;
         let clock = self.clock;
         self.gone.retain(|gone| gone.until > clock);
         // Where there may be no place for all, nobody is sure to stay listed.

@@ -291,7 +291,7 @@ impl Checker for Access {
         "access"
     }
 
-    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
+    fn saw(&mut self, Observation { now, what, .. }: &Observation<'_>) -> Result<(), Failure> {
         self.placements.saw(what)?;
         match *what {
             Observed::Came { client, answer: Ok(_), upgrade } => {

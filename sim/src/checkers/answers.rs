@@ -296,7 +296,7 @@ impl Checker for Answers {
         "answers"
     }
 
-    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
+    fn saw(&mut self, Observation { clock: now, what, .. }: &Observation<'_>) -> Checked {
         self.identities.saw(what)?;
         let at = now.mono.0;
         match *what {

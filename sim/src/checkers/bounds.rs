@@ -161,7 +161,7 @@ impl Checker for Bounds {
         "bounds"
     }
 
-    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
+    fn saw(&mut self, Observation { clock: now, what, .. }: &Observation<'_>) -> Checked {
         match *what {
             Observed::Came { client, upgrade, answer } => {
                 if answer.is_ok() {

@@ -157,7 +157,7 @@ impl Checker for Closes {
         "closes"
     }
 
-    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
+    fn saw(&mut self, Observation { clock: now, what, .. }: &Observation<'_>) -> Result<(), Failure> {
         let now = *now;
         match *what {
             Observed::Came { client, upgrade, answer: Ok(_) } => {

@@ -142,7 +142,7 @@ impl Checker for Liveness {
         "liveness"
     }
 
-    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
+    fn saw(&mut self, Observation { now, what, .. }: &Observation<'_>) -> Checked {
         match *what {
             Observed::Came { client, answer: Ok(conn), upgrade } => {
                 self.conns.insert(conn, client);

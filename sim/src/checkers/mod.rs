@@ -51,7 +51,7 @@ use dialogue::Dialogue;
 use events::Events;
 use liveness::Liveness;
 use parlor_core::api::Command;
-use parlor_core::{CallId, ConnId, Effect, Input, Now};
+use parlor_core::{CallId, ConnId, Effect, Input, Instant, Now};
 use recovery::Recovery;
 use replies::Replies;
 use serde_json::Value;
@@ -66,7 +66,10 @@ pub struct Checkers {
     overlooked: Guarantees,
     /// Those that have noticed something, where that ends nothing.
     noticed: Vec<&'static str>,
+    /// The time of what comes next.
     now: Now,
+    /// The latest time that something was seen at.
+    clock: Instant,
     clients: BTreeMap<ConnId, usize>,
     /// Whether there are several shards, which answer later.
     has_shards: bool,
@@ -96,6 +99,7 @@ impl Checkers {
             overlooked: setup.overlooked,
             noticed: Vec::new(),
             now: Now::default(),
+            clock: Instant(0),
             clients: BTreeMap::new(),
             has_shards: setup.shards > 1,
             calls: BTreeMap::new(),
@@ -145,9 +149,14 @@ impl Checkers {
         wants
     }
 
-    /// Takes in what time it is: of a clock that goes back, that it has stood still.
+    /// Takes in the time of what comes next.
     pub fn time(&mut self, now: Now) {
-        self.now = Now { mono: now.mono.max(self.now.mono), ..now };
+        self.now = now;
+    }
+
+    /// Takes in that something has happened now, whatever else is seen of it.
+    pub fn happened(&mut self) {
+        self.clock = self.clock.max(self.now.mono);
     }
 
     /// Takes in that a shard was lost.
@@ -215,6 +224,7 @@ impl Checkers {
     /// # Errors
     /// A property that does not hold, with the name of its checker.
     pub fn saw(&mut self, what: Observed<'_>) -> Result<(), Failure> {
+        self.happened();
         if let Observed::Came { client, answer: Ok(conn), .. } = what {
             self.clients.insert(conn, client);
         }
@@ -226,6 +236,7 @@ impl Checkers {
             overlooked,
             noticed,
             now,
+            clock,
             dialogue,
             sights,
             streams,
@@ -241,7 +252,7 @@ impl Checkers {
             ..
         } = self;
         let mut tell = |what: Observed<'_>| {
-            let seen = Observation { now: *now, what };
+            let seen = Observation { now: *now, clock: Now { mono: *clock, ..*now }, what };
             sights.saw(&seen);
             let all: [&mut dyn Checker; NAMES.len()] =
                 [streams, recovery, closes, access, answers, bounds, events, absences, replies, liveness];

@@ -31,6 +31,8 @@ pub struct ObservedTurn<'a> {
 pub struct Observation<'a> {
     /// The time of the last input.
     pub now: Now,
+    /// The same of a clock that has stood still where it went back.
+    pub clock: Now,
     /// The thing that was seen.
     pub what: Observed<'a>,
 }

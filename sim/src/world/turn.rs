@@ -109,6 +109,8 @@ impl<S: Subject> World<S> {
         let window = self.window(now, None);
         let ended = if let LinkWork::Lose(shard) = work { self.clients_of(shard) } else { Vec::new() };
         let turns = caught(|| self.subject.on_links(now, work))?;
+        // The node has seen this time, even where no shard has.
+        self.checkers.iter_mut().for_each(|checkers| checkers.happened());
         if let LinkWork::Lose(shard) = work {
             self.lose_shard(shard, &ended)?;
         }

@@ -15,11 +15,11 @@ from sdk import client as sdk_client
 
 HAS = set(
     "publish broadcast subscribe unsubscribe disconnect refresh presence presence_stats history history_remove "
-    "channels connections info batch".split()
+    "channels connections info batch revoke_token invalidate_user_tokens".split()
 )
 LACKS = set(
-    "update_user_status get_user_status delete_user_status block_user unblock_user revoke_token "
-    "invalidate_user_tokens device_register device_update device_remove device_list device_topic_list "
+    "update_user_status get_user_status delete_user_status block_user unblock_user "
+    "device_register device_update device_remove device_list device_topic_list "
     "device_topic_update user_topic_list user_topic_update send_push_notification update_push_status "
     "cancel_push".split()
 )
@@ -101,6 +101,23 @@ async def people():
     await eventually("the code of one that it ended", lambda: heard.connecting, [0, 3005, 3005])
     done("cent: refresh")
     await ann.disconnect()
+
+
+async def revocations():
+    """A client whose token is revoked is closed for good, and does not come back with that token."""
+    one, heard = sdk_client(token=token(sub="ann", jti="stolen"))
+    two, other = sdk_client(token=token(sub="bob", iat=int(time.time())))
+    await one.connect()
+    await two.connect()
+    await eventually("both are in", lambda: [len(who.connected) > 0 for who in (heard, other)], [True, True])
+    api.revoke_token(cent.RevokeTokenRequest(uid="stolen"))
+    api.invalidate_user_tokens(cent.InvalidateUserTokensRequest(user="bob"))
+    for who, seen in (("a revoked token", heard), ("invalidated tokens", other)):
+        await eventually(f"the end of a client with {who}", lambda: seen.disconnected, [3500])
+    again, refused = sdk_client(token=token(sub="ann", jti="stolen"))
+    await again.connect()
+    await eventually("the revoked token once more", lambda: refused.disconnected, [3500])
+    done("cent: revoke_token and invalidate_user_tokens end SDKs for good")
 
 
 def batch():
@@ -185,6 +202,7 @@ async def asynchronously():
 async def main():
     publications()
     await people()
+    await revocations()
     batch()
     refusals()
     await asynchronously()

@@ -13,13 +13,13 @@ pub(super) struct Sweep {
     pub at: usize,
 }
 
-/// What a search is for.
+/// The aim of a search.
 #[derive(Clone, Debug)]
 pub(super) enum SweepTask {
     /// The latest end of the tokens with an id.
     FindEnd { id: Arc<str>, latest: Option<i64> },
-    /// What was opened with the tokens of one revocation, which holds until this time.
+    /// The connections and subscriptions of the tokens of one revocation, which holds until this time.
     End { of: Revocation, until: i64 },
-    /// What was opened with any revoked token.
+    /// Those of any revoked token.
     EndAll,
 }

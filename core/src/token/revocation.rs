@@ -51,7 +51,7 @@ impl Revocation {
     }
 }
 
-/// What is revoked of a user's tokens.
+/// The revocation of a user's tokens: those issued before a time are refused until another, both in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Invalidation {
     pub issued_before: i64,

@@ -105,8 +105,8 @@ impl Settings {
         let exposed = self.internal_listen.as_ref().map(Listen::exposed).filter(|exposed| !exposed.is_empty());
         warnings.extend(exposed.map(|exposed| {
             format!(
-                "other networks may reach {exposed} (internal_listen), which answers /health without an API key and takes \
-                 API keys over plain HTTP: have a firewall keep them away, or listen on a private address"
+                "other networks may reach {exposed} (internal_listen), which answers /health and /metrics without an API \
+                 key and takes API keys over plain HTTP: have a firewall keep them away, or listen on a private address"
             )
         }));
         warnings

@@ -21,7 +21,7 @@ const SCHEMES: [&[u8]; 2] = [b"apikey ", b"bearer "];
 pub(super) enum AskedFor {
     /// An API call.
     Call,
-    /// What `/health`, `/metrics` and `/openapi.json` tell.
+    /// The content of `/health`, `/metrics` or `/openapi.json`.
     Details,
 }
 

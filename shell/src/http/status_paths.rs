@@ -16,7 +16,7 @@ use std::net::IpAddr;
 /// The path of the figures.
 const HEALTH: &str = "/health";
 /// The same for Prometheus.
-pub(super) const METRICS: &str = "/metrics";
+const METRICS: &str = "/metrics";
 /// The paths for orchestrators.
 const LIVE: &str = "/health/live";
 const READY: &str = "/health/ready";

@@ -3,7 +3,6 @@
 use super::log;
 use super::rates::RatesView;
 use crate::config::Settings;
-use crate::net::refusals::RefusalCounts;
 use crate::runtime::shard::ShardRuntime;
 use parlor_core::stats::Totals;
 use parlor_core::{Instant, Limit, Stats};
@@ -41,7 +40,7 @@ struct Health<'a> {
 struct TotalsView {
     accepted: u64,
     /// Refusals of what never became a connection or a call, by reason.
-    refused: RefusalCounts,
+    refused: BTreeMap<&'static str, u64>,
     /// Connections that ended, by cause.
     closed: BTreeMap<&'static str, u64>,
     messages_in: u64,
@@ -68,7 +67,7 @@ struct TotalsView {
 
 impl TotalsView {
     /// The counts of the core, and those of refusals that the core does not see.
-    fn new(totals: &Totals, limit_hits: &BTreeMap<Limit, u64>, refused: RefusalCounts) -> Self {
+    fn new(totals: &Totals, limit_hits: &BTreeMap<Limit, u64>, refused: BTreeMap<&'static str, u64>) -> Self {
         // Destructured in full, so that a new count does not compile until it is reported.
         let &Totals {
             accepted,

@@ -166,23 +166,19 @@ pub(super) fn revoke_token(limits: &Limits) -> Value {
 }
 
 pub(super) fn invalidate_user_tokens() -> Value {
-    let issued_before = json!({
-        "type": ["integer", "null"],
-        "minimum": i64::MIN,
-        "maximum": i64::MAX,
-        "description": "Seconds since 1970, which are compared with the claim iat; by default the next whole second.",
-    });
+    let words = "Seconds since 1970, which are compared with the claim iat; by default the next whole second.";
+    let issued_before = described(optional_integer(), words);
     request(&["user"], json!({"user": reference("user"), "issued_before": issued_before, "expire_at": end()}))
+}
+
+fn described(mut schema: Value, words: &str) -> Value {
+    schema["description"] = words.into();
+    schema
 }
 
 /// The end of a revocation.
 fn end() -> Value {
-    json!({
-        "type": ["integer", "null"],
-        "minimum": i64::MIN,
-        "maximum": i64::MAX,
-        "description": "Seconds since 1970. What is not in the future is refused: 400.",
-    })
+    described(optional_integer(), "Seconds since 1970. What is not in the future is refused: 400.")
 }
 
 /// A request for a page of a list that has no filter.

@@ -47,34 +47,34 @@ impl Exposition {
 
     /// A figure that goes up and down, without labels.
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        self.gauges(name, help, [(&[][..], value)]);
+        self.gauges(name, help, [([], value)]);
     }
 
     /// A family of such figures.
-    pub(super) fn gauges<'l>(
+    pub(super) fn gauges<'l, const LABELS: usize>(
         &mut self,
         name: &str,
         help: &str,
-        series: impl IntoIterator<Item = (&'l [Label<'l>], f64)>,
+        series: impl IntoIterator<Item = ([Label<'l>; LABELS], f64)>,
     ) {
         self.head(name, "gauge", help);
-        series.into_iter().for_each(|(labels, value)| self.sample(name, labels, value));
+        series.into_iter().for_each(|(labels, value)| self.sample(name, &labels, value));
     }
 
     /// A count that only grows, without labels. The name comes without `_total`.
     pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.counters(name, help, [(&[][..], value)]);
+        self.counters(name, help, [([], value)]);
     }
 
     /// A family of such counts.
-    pub(super) fn counters<'l>(
+    pub(super) fn counters<'l, const LABELS: usize>(
         &mut self,
         name: &str,
         help: &str,
-        series: impl IntoIterator<Item = (&'l [Label<'l>], u64)>,
+        series: impl IntoIterator<Item = ([Label<'l>; LABELS], u64)>,
     ) {
         let total = self.counter_head(name, help);
-        series.into_iter().for_each(|(labels, value)| self.sample(&total, labels, value as f64));
+        series.into_iter().for_each(|(labels, value)| self.sample(&total, &labels, value as f64));
     }
 
     /// Seconds that only grow, without labels. The name comes without `_total`.
@@ -156,7 +156,7 @@ mod tests {
     fn page(form: MetricsForm) -> String {
         let mut page = Exposition::new(form);
         page.gauge("rooms", "Rooms.", 3.0);
-        page.counters("ends", "Ends.", [(&[("cause", "a \"b\\\n")][..], 7), (&[("cause", "c")][..], 0)]);
+        page.counters("ends", "Ends.", [([("cause", "a \"b\\\n")], 7), ([("cause", "c")], 0)]);
         page.finish()
     }
 

@@ -1,5 +1,5 @@
 //! The page of `/metrics`: what Prometheus collects. Every series is there from the start, at 0, and no label has a value that
-//! a client chooses, so that their number does not depend on what happens. Counts, histograms and what there is may be added over
+//! a client chooses, so that their number does not depend on what happens. Counts, histograms and sizes of the state may be added over
 //! servers.
 
 pub(crate) mod api_calls;
@@ -19,7 +19,7 @@ use parlor_core::{CloseCause, EndedBy, Stats};
 /// The page in this form.
 pub(crate) fn metrics(shard: &ShardRuntime, stats: &Stats, form: MetricsForm) -> String {
     let mut page = Exposition::new(form);
-    page.gauges("parlor_build_info", "1, with the version.", [(&[("version", crate::VERSION)][..], 1.0)]);
+    page.gauges("parlor_build_info", "1, with the version.", [([("version", crate::VERSION)], 1.0)]);
     write_state(&mut page, &stats.gauges);
     write_connections(&mut page, &stats.totals);
     write_deliveries(&mut page, &stats.totals);
@@ -30,13 +30,13 @@ pub(crate) fn metrics(shard: &ShardRuntime, stats: &Stats, form: MetricsForm) ->
     page.finish()
 }
 
-/// What there is.
+/// Writes the sizes of the present state.
 fn write_state(page: &mut Exposition, gauges: &Gauges) {
     let &Gauges { connections, ready, users, rooms, absences, memberships, logs, history_bytes, outbox_bytes } = gauges;
     page.gauges(
         "parlor_connections",
         "WebSockets: those that are ready, and those that are not yet or are closing.",
-        [(&[("state", "ready")][..], ready as f64), (&[("state", "other")], (connections - ready) as f64)],
+        [([("state", "ready")], ready as f64), ([("state", "other")], (connections - ready) as f64)],
     );
     for (name, help, value) in [
         ("parlor_users", "Users who are online.", users),
@@ -51,19 +51,14 @@ fn write_state(page: &mut Exposition, gauges: &Gauges) {
     }
 }
 
-/// Who came, and who went.
+/// Writes the connections that came and went.
 fn write_connections(page: &mut Exposition, totals: &Totals) {
     page.counter("parlor_connections_accepted", "WebSockets accepted.", totals.accepted);
     let closed = CloseCause::ALL.iter().map(|cause| {
         let labels = [("cause", cause.name()), ("by", side(cause.by()))];
         (labels, totals.closed.get(cause).copied().unwrap_or_default())
     });
-    let closed: Vec<_> = closed.collect();
-    page.counters(
-        "parlor_connections_closed",
-        "WebSockets that ended, by cause and by who decided it.",
-        closed.iter().map(|(labels, count)| (&labels[..], *count)),
-    );
+    page.counters("parlor_connections_closed", "WebSockets that ended, by cause and by who decided it.", closed);
 }
 
 fn side(by: EndedBy) -> &'static str {
@@ -74,7 +69,7 @@ fn side(by: EndedBy) -> &'static str {
     }
 }
 
-/// What was sent. Frames queued are those written, those dropped, and those that wait.
+/// Writes the deliveries. Frames queued are those written, those dropped, and those that wait.
 fn write_deliveries(page: &mut Exposition, totals: &Totals) {
     page.counter("parlor_publications", "Publications of backends and clients.", totals.published);
     page.counter("parlor_client_messages", "Text messages from clients.", totals.messages_in);
@@ -87,14 +82,14 @@ fn write_deliveries(page: &mut Exposition, totals: &Totals) {
     page.counters(
         "parlor_frames_dropped",
         "Frames dropped before they were written: by why their connection ended, or Pongs for a newer one.",
-        dropped.iter().map(|(labels, count)| (&labels[..], *count)),
+        dropped.iter().copied(),
     );
     let waiting = totals.frames_queued - totals.frames_written - dropped.iter().map(|(_, count)| count).sum::<u64>();
     page.gauge("parlor_frames_waiting", "Frames in outboxes.", waiting as f64);
     page.counter("parlor_written_bytes", "Bytes that the kernel took for WebSockets.", totals.bytes_written);
 }
 
-/// What should be rare.
+/// Writes the events that should be rare.
 fn write_anomalies(page: &mut Exposition, totals: &Totals) {
     for (name, help, count) in [
         ("parlor_client_errors", "Errors in answers to clients.", totals.errors),
@@ -115,47 +110,30 @@ fn write_anomalies(page: &mut Exposition, totals: &Totals) {
     }
 }
 
-/// What was refused for a limit, and the limits that are numbers.
+/// Writes the refusals by limits, and the limits that are numbers.
 fn write_limits(page: &mut Exposition, shard: &ShardRuntime, totals: &Totals) {
     let hits = shard.limit_hits.borrow();
     let count = |limit| totals.limits.get(limit).copied().unwrap_or(0) + hits.get(limit).copied().unwrap_or(0);
-    let refused: Vec<_> = Limit::ALL.iter().map(|limit| ([("limit", limit.name())], count(limit))).collect();
-    page.counters(
-        "parlor_limit_hits",
-        "Refusals by a limit, by its setting.",
-        refused.iter().map(|(labels, count)| (&labels[..], *count)),
-    );
+    let refused = Limit::ALL.iter().map(|limit| ([("limit", limit.name())], count(limit)));
+    page.counters("parlor_limit_hits", "Refusals by a limit, by its setting.", refused);
     let value = |limit: &Limit| match shard.settings.limits.value(*limit) {
         Value::Bytes(number) | Value::Count(number) => Some(([("limit", limit.name())], number as f64)),
         Value::OptionalCount(number) => Some(([("limit", limit.name())], number?.get() as f64)),
         Value::Duration(_) | Value::Rate(_) => None,
     };
-    let values: Vec<_> = Limit::ALL.iter().filter_map(value).collect();
-    page.gauges(
-        "parlor_limit",
-        "Limits in bytes or numbers, by their setting; none for one that is off.",
-        values.iter().map(|(labels, value)| (&labels[..], *value)),
-    );
+    let values = Limit::ALL.iter().filter_map(value);
+    page.gauges("parlor_limit", "Limits in bytes or numbers, by their setting; none for one that is off.", values);
 }
 
-/// Requests that become no WebSocket.
+/// Writes the requests that become no WebSocket.
 fn write_http(page: &mut Exposition, shard: &ShardRuntime) {
     page.gauge("parlor_http_connections", "Sockets that are no WebSocket, or not yet.", shard.sockets.len() as f64);
-    let refused: Vec<_> =
-        shard.refusals.by_reason().into_iter().map(|(reason, count)| ([("reason", reason)], count)).collect();
-    page.counters(
-        "parlor_requests_refused",
-        "Requests refused before they were a WebSocket or a call, by reason.",
-        refused.iter().map(|(labels, count)| (&labels[..], *count)),
-    );
+    let refused = shard.refusals.counts().into_iter().map(|(reason, count)| ([("reason", reason)], count));
+    let help = "Requests refused before they were a WebSocket or a call, by reason.";
+    page.counters("parlor_requests_refused", help, refused);
     let calls = shard.call_figures.counts();
-    let calls: Vec<_> =
-        calls.iter().map(|(method, result, count)| ([("method", *method), ("result", *result)], *count)).collect();
-    page.counters(
-        "parlor_api_calls",
-        "API calls, by method and result.",
-        calls.iter().map(|(labels, count)| (&labels[..], *count)),
-    );
+    let calls = calls.into_iter().map(|(method, result, count)| ([("method", method), ("result", result)], count));
+    page.counters("parlor_api_calls", "API calls, by method and result.", calls);
     page.histograms(
         "parlor_api_call_duration_seconds",
         "Time from a call that was understood until its answer, by whether it only reads.",
@@ -164,7 +142,7 @@ fn write_http(page: &mut Exposition, shard: &ShardRuntime) {
     );
 }
 
-/// The process, and what operators have to know of it.
+/// Writes the figures of the server itself and its process.
 fn write_server(page: &mut Exposition, shard: &ShardRuntime) {
     let broken = shard.restarts + u64::from(shard.is_restarting());
     page.counter(

@@ -35,6 +35,8 @@ struct SeenClient {
     put_in: BTreeSet<String>,
     /// It came with a token.
     in_header: bool,
+    /// Its session has begun.
+    is_connected: bool,
     /// Its user, once it is known.
     user: Option<String>,
     /// The rooms that its token has put it in and nothing else has, those of them that a later token names no more, and those
@@ -132,6 +134,7 @@ impl Access {
     /// Who a client is, and where it may be put, at its connect.
     fn connected(&mut self, client: usize, command: &SentCommand, rooms: &[String]) -> Result<(), Failure> {
         let seen = self.clients.entry(client).or_default();
+        seen.is_connected = true;
         let shown = seen.shown.iter().filter_map(|shown| shown.claims.clone());
         let mut whole: Vec<Claims> = shown.filter(|claims| claims.channel.is_none()).collect();
         if !command.params["token"].is_string() && !seen.in_header || whole.is_empty() {
@@ -210,10 +213,17 @@ impl Access {
         }
     }
 
-    /// A token counts until the next one is accepted; one that came with a refused `connect` never does.
+    /// A token counts until the next one is accepted; one that came with a refused `connect` never does. A `connect` in a session
+    /// is refused without a look at its token.
     fn supersede(&mut self, client: usize, command: &SentCommand, is_done: bool) {
-        if matches!((command.method.as_str(), is_done), ("refresh", true) | ("connect", false)) {
-            self.clients.entry(client).or_default().caps.pop_front();
+        let seen = self.clients.entry(client).or_default();
+        let is_over = match command.method.as_str() {
+            "refresh" => is_done,
+            "connect" => !is_done && !seen.is_connected,
+            _ => false,
+        };
+        if is_over {
+            seen.caps.pop_front();
         }
     }
 

@@ -24,14 +24,14 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
         /// The compact form of a JSON Web Token.
-        token: String,
+        token: Box<String>,
     },
     /// A token of the connection was refused, or is missing where one is required. The client is told by frames.
     TokenRefused {
         /// The connection.
         conn: ConnId,
         /// The reason, for the operator.
-        why: String,
+        why: Box<String>,
     },
     /// The last byte for this connection was written: the sending side of its socket is to be shut down, so that the
     /// client sees the end of the stream. Bytes from the client are still read, and discarded, until its stream ends.
@@ -43,7 +43,7 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
         /// The description of the end.
-        end: Box<End>,
+        end: End,
     },
     /// The answer to a backend's call.
     Reply {
@@ -68,11 +68,27 @@ pub enum Effect {
 pub struct End {
     /// The cause.
     pub cause: CloseCause,
-    /// The code and text of the Close frame; 1006 when there was none.
-    pub reason: CloseReason,
     /// `true` when everything was written and the client has closed or ended its stream, so that bytes in the socket
     /// may still be sent; otherwise the socket is aborted.
     pub clean: bool,
+    /// The code and text of the Close frame, where they are not the cause's own. Boxed, since few ends have it and an
+    /// effect is small.
+    reason: Option<Box<CloseReason>>,
+}
+
+impl End {
+    /// Describes an end whose Close frame, or the lack of one, has this code and text.
+    #[must_use]
+    pub fn new(cause: CloseCause, reason: &CloseReason, clean: bool) -> Self {
+        let own = (*reason != cause.reason()).then(|| Box::new(reason.clone()));
+        Self { cause, clean, reason: own }
+    }
+
+    /// Returns the code and text of the Close frame; 1006 when there was none.
+    #[must_use]
+    pub fn reason(&self) -> CloseReason {
+        self.reason.as_deref().cloned().unwrap_or_else(|| self.cause.reason())
+    }
 }
 
 /// A change of rooms or users, with a number.

@@ -404,7 +404,7 @@ impl Shard {
     }
 }
 
-const _: () = assert!(size_of::<Effect>() <= 40, "effects are made by the thousand");
+const _: () = assert!(size_of::<Effect>() <= 24, "effects are made by the thousand");
 const _: () = assert!(size_of::<Input>() <= 136, "inputs are moved");
 
 #[cfg(test)]

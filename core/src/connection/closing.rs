@@ -67,7 +67,7 @@ impl Closing {
 
     /// Returns the description of the end of the connection for its owner.
     pub fn end(&self, clean: bool) -> End {
-        End { cause: self.cause, reason: self.reason.clone(), clean }
+        End::new(self.cause, &self.reason, clean)
     }
 
     /// Returns `true` when both sides of the stream have ended.

@@ -215,12 +215,11 @@ impl Hub {
             self.release_address(address);
         }
         *self.totals.closed.entry(end.cause).or_default() += 1;
-        self.effects.push(Effect::Closed { conn: id, end: Box::new(end) });
+        self.effects.push(Effect::Closed { conn: id, end });
     }
 }
 
 /// The end of a connection that no Close frame spoke of.
 pub(super) fn abnormal(cause: CloseCause) -> End {
-    let reason = CloseReason::fixed(ABNORMAL, "abnormal closure");
-    End { cause, reason, clean: false }
+    End::new(cause, &CloseReason::fixed(ABNORMAL, "abnormal closure"), false)
 }

@@ -9,6 +9,7 @@ use crate::policy::access;
 use crate::protocol::{CommandId, Mistake, ServerMessage, Start};
 use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict, Validator};
 use crate::token::{BadToken, VerifiedClaims};
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 
 impl Hub {
@@ -24,7 +25,7 @@ impl Hub {
         let Some(open) = conn.open_mut() else { return };
         assert!(open.pending_auth.is_none(), "who has a token checked is not heard until that is done");
         open.pending_auth = Some(pending);
-        self.effects.push(Effect::Authenticate { conn: id, token });
+        self.effects.push(Effect::Authenticate { conn: id, token: Box::new(token) });
     }
 
     /// The signature has been checked.
@@ -120,7 +121,7 @@ impl Hub {
     /// Reports the reason for which a token was refused.
     pub(super) fn token_refused(&mut self, slot: Slot, why: &str) {
         let conn = self.conns[slot].id;
-        self.effects.push(Effect::TokenRefused { conn, why: why.into() });
+        self.effects.push(Effect::TokenRefused { conn, why: Box::new(why.into()) });
     }
 
     /// Ends a connection whose token is of another user than it has.

@@ -420,7 +420,7 @@ impl<T: Transport> Environment<T> {
                     (entry.as_ref().map(|entry| entry.client), entry.and_then(|entry| entry.address));
                 debug!(%conn, client = client.map(display), %why, "token refused");
                 let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
-                self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
+                self.refused_tokens = Some(RefusedTokens { count: before + 1, why: *why, address });
             }
             Effect::ResumeReading(conn) => {
                 if let Some(entry) = self.connections.get(conn) {
@@ -464,7 +464,8 @@ impl<T: Transport> Environment<T> {
         self.unread.remove(&conn);
         let entry = self.connections.take(conn);
         let (client, cause) = (entry.as_ref().map(|entry| display(entry.client)), end.cause.name());
-        debug!(%conn, client, cause, code = end.reason.code(), reason = end.reason.text(), "connection ended");
+        let reason = end.reason();
+        debug!(%conn, client, cause, code = reason.code(), reason = reason.text(), "connection ended");
         if let Some(entry) = entry {
             entry.driver.close(end.clean);
             entry.waker.wake();

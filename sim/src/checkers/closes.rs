@@ -141,8 +141,8 @@ impl Closes {
             CloseCause::BadRequest => conduct.has_sent,
             CloseCause::Stale => passed(conduct.upgraded, limits.authenticate_timeout),
             CloseCause::Backend => {
-                let is_early = end.reason.code() == NO_FRAME && !conduct.dismissed.is_empty();
-                is_early || conduct.dismissed.contains(&end.reason.code())
+                let is_early = end.reason().code() == NO_FRAME && !conduct.dismissed.is_empty();
+                is_early || conduct.dismissed.contains(&end.reason().code())
             }
             CloseCause::HandshakeTimeout => passed(Some(conduct.came), limits.handshake_timeout),
             CloseCause::PeerClose => conduct.closed,

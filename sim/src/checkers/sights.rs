@@ -40,7 +40,7 @@ impl Sights {
     }
 
     fn ended(&mut self, effects: &[Effect]) {
-        let is_chosen = |end: &End| end.cause == CloseCause::Backend && end.reason.code() != 3503;
+        let is_chosen = |end: &End| end.cause == CloseCause::Backend && end.reason().code() != 3503;
         if effects.iter().any(|effect| matches!(effect, Effect::Closed { end, .. } if is_chosen(end))) {
             self.reach(Goal::ChosenCode);
         }

@@ -118,7 +118,7 @@ impl ReferenceModel {
 
     fn compare_asks(&self, effects: &[Effect]) -> Result<(), Failure> {
         let asked = effects.iter().filter_map(|effect| match effect {
-            Effect::Authenticate { conn, token } => Some((*conn, token.clone())),
+            Effect::Authenticate { conn, token } => Some((*conn, String::clone(token))),
             _ => None,
         });
         let due =
@@ -287,7 +287,7 @@ fn sorted<T: Ord>(all: impl IntoIterator<Item = T>) -> Vec<T> {
 }
 
 fn is_met(ending: &ExpectedEnd, end: &End) -> bool {
-    (ending.cause, ending.code, ending.clean) == (end.cause, end.reason.code(), end.clean)
+    (ending.cause, ending.code, ending.clean) == (end.cause, end.reason().code(), end.clean)
 }
 
 fn compare_phase(conn: &ExpectedConnection, view: &ConnView) -> Result<(), Failure> {

@@ -345,7 +345,7 @@ impl<S: Subject> World<S> {
                         };
                         (connection.asked, connection.asked_for) = (true, room_of_token(token));
                         if S::HAS_DRIVER {
-                            self.checked.insert(number, token.clone());
+                            self.checked.insert(number, String::clone(token));
                         }
                     }
                 }

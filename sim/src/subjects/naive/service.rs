@@ -81,7 +81,7 @@ impl<V: Version> Naive<V> {
             None => self.connected(conn, None),
             Some(token) => {
                 self.sockets.get_mut(conn).deadlines.insert(0, ("authenticate", authenticate));
-                vec![Effect::Authenticate { conn, token }]
+                vec![Effect::Authenticate { conn, token: Box::new(token) }]
             }
         }
     }
@@ -151,7 +151,9 @@ impl<V: Version> Naive<V> {
         match &mut websocket.phase {
             SocketPhase::Handshaking | SocketPhase::Ended => self.end(conn, lost(CloseCause::PeerEof)),
             SocketPhase::Open if websocket.half == 0 => {
-                self.end(conn, End { clean: true, ..lost(CloseCause::PeerEof) })
+                let mut end = lost(CloseCause::PeerEof);
+                end.clean = true;
+                self.end(conn, end)
             }
             SocketPhase::Open => {
                 let interrupted = self.sockets.cut(conn, deadline);
@@ -160,7 +162,7 @@ impl<V: Version> Naive<V> {
                 vec![]
             }
             SocketPhase::Closing { cause, reason, .. } if is_written => {
-                let end = End { cause: *cause, reason: reason.clone(), clean: true };
+                let end = End::new(*cause, reason, true);
                 self.end(conn, end)
             }
             SocketPhase::Closing { ended, .. } => {
@@ -172,7 +174,7 @@ impl<V: Version> Naive<V> {
 
     fn lost(&mut self, conn: ConnId) -> Vec<Effect> {
         let end = match &self.sockets.get(conn).phase {
-            SocketPhase::Closing { cause, reason, .. } => End { cause: *cause, reason: reason.clone(), clean: false },
+            SocketPhase::Closing { cause, reason, .. } => End::new(*cause, reason, false),
             _ => lost(CloseCause::PeerReset),
         };
         self.end(conn, end)
@@ -184,7 +186,7 @@ impl<V: Version> Naive<V> {
         let interrupted = self.sockets.end(conn);
         self.interrupt(interrupted);
         self.disconnect(conn);
-        vec![Effect::Closed { conn, end: Box::new(end) }]
+        vec![Effect::Closed { conn, end }]
     }
 
     fn flushed(&mut self, conn: ConnId, bytes: usize) -> Vec<Effect> {
@@ -198,7 +200,7 @@ impl<V: Version> Naive<V> {
         let websocket = self.sockets.get(conn);
         match &websocket.phase {
             SocketPhase::Closing { cause, reason, ended: true } if websocket.frames().next().is_none() => {
-                let end = End { cause: *cause, reason: reason.clone(), clean: true };
+                let end = End::new(*cause, reason, true);
                 self.end(conn, end)
             }
             SocketPhase::Closing { .. } if bytes > 0 && websocket.frames().next().is_none() => {
@@ -298,5 +300,5 @@ impl<V: Version> Naive<V> {
 
 /// The end of a connection that no Close frame spoke of.
 fn lost(cause: CloseCause) -> End {
-    End { cause, reason: CloseReason::echo(ABNORMAL), clean: false }
+    End::new(cause, &CloseReason::echo(ABNORMAL), false)
 }

@@ -4,6 +4,7 @@ use crate::api::Position;
 use crate::names::RoomName;
 use crate::publication::Replay;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// The event with which the connection of a client begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub(crate) enum Start {
 /// The rooms that a URL names.
 #[derive(Clone, Debug)]
 pub(crate) struct UrlRooms {
-    /// The rooms, each once, in the order of the URL.
-    pub named: Vec<RoomName>,
+    /// The rooms, each once, in the order of the URL. Most name one: it takes no memory of its own.
+    pub named: SmallVec<[RoomName; 1]>,
     /// The positions to recover from; of a room that the URL does not name too, when a token may put the client there.
     since: Vec<(RoomName, Position)>,
     /// The number of newest publications to replay in each room.
@@ -31,7 +32,7 @@ pub(crate) struct UrlRooms {
 impl UrlRooms {
     /// Creates the list of rooms of a URL, none of which was refused yet.
     pub fn new(named: Vec<RoomName>, since: Vec<(RoomName, Position)>, history: usize) -> Self {
-        Self { named, since, history, refused: Vec::new() }
+        Self { named: named.into_iter().collect(), since, history, refused: Vec::new() }
     }
 
     /// Returns what is to be replayed on joining.

@@ -48,6 +48,8 @@ impl Hub {
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
     pub(super) fn deliver(&mut self, room: &RoomName, list: u32, publication: &Publication) {
         let mut message = self.shared(ServerMessage::Publication { room, publication });
+        // Each member, and the answer to who publishes.
+        self.effects.reserve(self.registry.listed(list).len() + 1);
         let mut fanout = fanout!(self);
         for slot in self.registry.listed(list) {
             fanout.deliver(&mut self.conns[slot], &mut message);

@@ -168,7 +168,7 @@ impl Registry {
     }
 
     /// Returns the members in a list, in the order in which they are served.
-    pub fn listed(&self, list: u32) -> impl Iterator<Item = Slot> {
+    pub fn listed(&self, list: u32) -> impl ExactSizeIterator<Item = Slot> {
         self.rooms.groups[list as usize].entries.iter().map(|entry| entry.slot)
     }
 

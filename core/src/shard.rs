@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::connection::outbox::Queue;
 use crate::effect::{Effect, Turn};
 use crate::home::{Home, Log, Outgoing};
-use crate::hub::Hub;
+use crate::hub::{ForHome, Hub};
 use crate::ids::{ClientInfo, ConnId};
 use crate::input::{Input, Refused, Upgrade};
 use crate::link::{LinkContent, LinkMessage};
@@ -155,25 +155,11 @@ impl Shard {
         assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
         let mono = self.hub.begin(now);
         self.hub.begin_turn();
-        let ends_memberships = match &input {
-            Input::Tick => {
-                self.home.tick(mono, &self.config);
-                self.absences_due = Some(mono);
-                true
-            }
-            Input::ShardLost { shard } => {
-                self.home.lose_hub(*shard);
-                true
-            }
-            _ => false,
-        };
         self.hub.handle(input);
-        if self.hub.received.is_some() {
-            self.take_request(mono);
-        }
-        self.run_turn(mono);
-        if ends_memberships {
-            self.end_departures(mono);
+        if self.hub.for_home.is_none() {
+            self.run_turn(mono);
+        } else {
+            self.run_turn_of_home(mono);
         }
         Turn { effects: self.hub.effects.drain(..) }
     }
@@ -336,16 +322,29 @@ impl Shard {
         self.hub.details()
     }
 
-    /// Hands the request of another hub to the home.
+    /// Hands the home its part of the input before the rest of the turn.
     #[cold]
-    fn take_request(&mut self, now: Instant) {
-        if let Some((hub, request)) = self.hub.received.take() {
-            self.home.handle(now, hub, request, &self.config);
+    fn run_turn_of_home(&mut self, now: Instant) {
+        match self.hub.for_home.take() {
+            Some(ForHome::Request(hub, request)) => {
+                self.home.handle(now, hub, request, &self.config);
+                return self.run_turn(now);
+            }
+            Some(ForHome::Tick) => {
+                self.home.tick(now, &self.config);
+                self.absences_due = Some(now);
+            }
+            Some(ForHome::ShardLost(shard)) => self.home.lose_hub(shard),
+            None => {}
         }
+        self.run_turn(now);
+        self.end_departures(now);
     }
 
     /// Carries messages between hub and home, first in, first out, until neither has anything left to do. Those for another
     /// shard leave.
+    // A call would cost each flush of each member 4 % of its instructions.
+    #[inline(always)]
     fn run_turn(&mut self, now: Instant) {
         loop {
             self.hub.close_slow_consumers();

@@ -66,6 +66,17 @@ use connections::Connections;
 use gather::{Caller, Gather};
 use tickets::{Asker, Tickets};
 
+/// The part of an input that is for the home of the same shard.
+#[derive(Clone, Debug)]
+pub(crate) enum ForHome {
+    /// A request of another hub.
+    Request(ShardId, HomeRequest),
+    /// The time has come for whatever is due.
+    Tick,
+    /// A shard was lost, with its hub.
+    ShardLost(ShardId),
+}
+
 /// The connections of one shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
@@ -114,8 +125,8 @@ pub(crate) struct Hub {
     inbound_bytes: usize,
     /// Bytes of the bodies of API calls that are not answered.
     bodies: usize,
-    /// A request of another hub for the home in this shard.
-    pub received: Option<(ShardId, HomeRequest)>,
+    /// The part of the input that is for the home in this shard.
+    pub for_home: Option<ForHome>,
     /// Requests that the home has not taken yet.
     pub requests: VecDeque<HomeRequest>,
     /// Effects that the shell has not taken yet.
@@ -177,7 +188,7 @@ impl Hub {
             refused_frames: RefusedFrames::new(keys),
             inbound_bytes: 0,
             bodies: 0,
-            received: None,
+            for_home: None,
             requests: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -225,14 +236,20 @@ impl Hub {
             Input::BodyEnded { bytes } => self.bodies -= bytes,
             Input::Call { call, command } => self.call(Caller::Whole(call), command),
             Input::Link { from, message } => match *message.0 {
-                LinkContent::Request(request) => self.received = Some((from, request)),
+                LinkContent::Request(request) => self.for_home = Some(ForHome::Request(from, request)),
                 LinkContent::Event(event) => self.on_home_event(event),
                 LinkContent::Call { ticket, call } => self.call_here(Caller::Hub { shard: from, ticket }, call),
                 LinkContent::Answer { ticket, result } => self.done(ticket, result),
                 LinkContent::Revocations(others) => self.take_revocations(&others),
             },
-            Input::ShardLost { shard } => self.shard_lost(shard),
-            Input::Tick => self.tick(),
+            Input::ShardLost { shard } => {
+                self.for_home = Some(ForHome::ShardLost(shard));
+                self.shard_lost(shard);
+            }
+            Input::Tick => {
+                self.for_home = Some(ForHome::Tick);
+                self.tick();
+            }
             Input::Shutdown => self.shutdown(),
         }
     }

@@ -277,9 +277,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
             } else {
                 self.turn(now, input);
             }
-            if self.shard.is_paused(conn) {
-                self.write(now, conn);
+            if !self.shard.is_paused(conn) {
+                continue;
             }
+            self.write(now, conn);
             if self.shard.is_paused(conn) && !bytes.is_empty() {
                 let kept = self.env.connections.get(conn).map_or(0, |entry| entry.driver.kept());
                 self.env.unread.insert(conn, bytes.to_vec());

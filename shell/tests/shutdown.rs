@@ -88,6 +88,30 @@ fn requests_under_way_are_answered() {
 }
 
 #[test]
+fn a_load_balancer_has_time_to_notice() {
+    let open = ["--api-key", KEY, "--allow-anonymous", "true", "--drain-delay", "2s", "--close-timeout", "1s"];
+    let mut program = Program::start(&open);
+    let mut member = Client::connect(program.address, "/ws/room?greeting=off&reconnect=on");
+    let asked = Instant::now();
+    program.signal("TERM");
+    wait_until_stopping(&program);
+    let mut late = Client::connect(program.address, "/ws/room?greeting=off");
+    let answer = finish(begin(&program, &publication().replace("Host:", "Connection: close\r\nHost:")), "");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "the machine is too slow for this test");
+    for client in [&mut member, &mut late] {
+        assert_eq!(client.text(), "\"hello\"");
+    }
+    let told = member.text();
+    assert!(told.starts_with(r#"{"type":"reconnect","after_ms":"#), "{told}");
+    for client in [&mut member, &mut late] {
+        assert_eq!(client.close().0, 3001);
+    }
+    assert!(asked.elapsed() >= Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
 fn new_requests_are_turned_away_and_their_socket_closed() {
     let mut program = Program::start(&[FLAGS, &["--close-timeout", "1m", "--drain-timeout", "3m"]].concat());
     let mut member = Client::connect(program.address, "/ws/room?greeting=off");

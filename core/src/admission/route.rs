@@ -49,6 +49,8 @@ pub struct Plain {
     pub history: usize,
     /// `true` when messages carry positions, from `?positions=on`.
     pub positions: bool,
+    /// `true` when the client is asked to come back where the server stops, from `?reconnect=on`.
+    pub reconnect: bool,
 }
 
 /// The reason for which a request target is refused.
@@ -98,7 +100,7 @@ pub const PLACEHOLDER: &str = "{id}";
 /// The parameter that names a room.
 const ROOM: &str = "room";
 /// The parameters of a `plain` URL.
-const PARAMETERS: [&str; 6] = [ROOM, "token", "greeting", "since", "history", "positions"];
+const PARAMETERS: [&str; 7] = [ROOM, "token", "greeting", "since", "history", "positions", "reconnect"];
 /// The bytes of the longest of these parameters.
 const LONGEST_PARAMETER: usize = "positions".len();
 /// The parameter of the `json` protocol, as Centrifuge SDKs send it.
@@ -176,6 +178,7 @@ impl Routes {
             since,
             history,
             positions: switch(&query, "positions", false)?,
+            reconnect: switch(&query, "reconnect", false)?,
             token: value(&query, "token").map(Cow::into_owned),
             greeting: switch(&query, "greeting", true)?,
             subscribed,

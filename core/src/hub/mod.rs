@@ -63,6 +63,7 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use connections::Connections;
+use core::time::Duration;
 use gather::{Caller, Gather};
 use tickets::{Asker, Tickets};
 
@@ -136,8 +137,8 @@ pub(crate) struct Hub {
 /// A shutdown under way.
 #[derive(Clone, Copy, Debug)]
 struct Drain {
-    /// Connections that are closed in one step.
-    per_step: usize,
+    /// Time between two steps.
+    pause: Duration,
     armed: Armed,
 }
 

@@ -362,7 +362,7 @@ limits! {
     simulated in 50 percent [0];
 
     /// Time over which connections are closed at shutdown.
-    drain_timeout DrainTimeout: Duration = seconds(30), "close 3001, paced";
+    drain_timeout DrainTimeout: Duration = seconds(120), "close 3001, paced";
     requires at_least (close_timeout * 2)
         because "closes are paced over its first half, and the last connection has close_timeout to answer";
 

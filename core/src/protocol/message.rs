@@ -59,6 +59,8 @@ pub(crate) enum ServerMessage<'a> {
     PresenceEvent { room: &'a RoomName, member: &'a ClientInfo, event: PresenceEvent },
     /// A backend changes the time at which the connection's token expires.
     Refresh { ttl: Option<u64> },
+    /// The server ends the connection and asks the client to come back after so many milliseconds.
+    Reconnect { after_ms: u32 },
     /// The client is to show that it is there. Every protocol has this message.
     Ping,
 }

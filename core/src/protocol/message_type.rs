@@ -35,6 +35,8 @@ message_types! {
     Position = "position",
     /// The position after publications that the connection has missed.
     Gap = "gap",
+    /// The request to come back after some time, before the server closes the connection.
+    Reconnect = "reconnect",
     /// The report of an error in a client's message.
     Error = "error",
 }

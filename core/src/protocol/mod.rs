@@ -47,8 +47,13 @@ impl Protocol {
             Target::Json { frame_pings } => (Self::Json { frame_pings }, None),
             Target::Plain(url) => {
                 let rooms = UrlRooms::new(url.rooms, url.since, url.history);
-                let (subscribed, greeting, positions) = (url.subscribed, url.greeting, url.positions);
-                let options = plain::PlainOptions { rooms, subscribed, greeting, positions };
+                let options = plain::PlainOptions {
+                    rooms,
+                    subscribed: url.subscribed,
+                    greeting: url.greeting,
+                    positions: url.positions,
+                    reconnect: url.reconnect,
+                };
                 (Self::Plain(Box::new(options)), url.token)
             }
             #[cfg(test)]

@@ -33,6 +33,8 @@ pub(crate) struct PlainOptions {
     pub greeting: bool,
     /// `true` when messages are followed by their positions.
     pub positions: bool,
+    /// `true` when the client is asked to come back where the server stops.
+    pub reconnect: bool,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +117,7 @@ pub(crate) fn encode(options: &PlainOptions, message: &ServerMessage<'_>, unix_m
             position(MessageType::Gap, room, subscribed.position)
         }
         ServerMessage::Ping => return Some(Frame::ping()),
+        ServerMessage::Reconnect { after_ms } if options.reconnect => reconnect(after_ms),
         ServerMessage::Greeting { .. }
         | ServerMessage::Connected(_)
         | ServerMessage::Subscribed { .. }
@@ -127,7 +130,8 @@ pub(crate) fn encode(options: &PlainOptions, message: &ServerMessage<'_>, unix_m
         | ServerMessage::Subscribe { .. }
         | ServerMessage::Unsubscribe { .. }
         | ServerMessage::PresenceEvent { .. }
-        | ServerMessage::Refresh { .. } => return None,
+        | ServerMessage::Refresh { .. }
+        | ServerMessage::Reconnect { .. } => return None,
     };
     Some(Frame::text(&text))
 }
@@ -162,6 +166,15 @@ fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: u64) -> Str
 fn pong(unix_ms: u64) -> String {
     let mut out = open(MessageType::Pong);
     push_timestamp(&mut out, unix_ms);
+    out.push('}');
+    out
+}
+
+/// Encodes the request to come back.
+fn reconnect(after_ms: u32) -> String {
+    let mut out = open(MessageType::Reconnect);
+    out.push_str(",\"after_ms\":");
+    push_number(&mut out, after_ms);
     out.push('}');
     out
 }
@@ -275,6 +288,7 @@ mod tests {
             published("1", "a", &at.into()),
             position(MessageType::Position, "a", at),
             position(MessageType::Gap, "a", at),
+            reconnect(5000),
             error("no", None, &CommandId::NONE, 0),
         ];
         let types: Vec<String> =

@@ -340,7 +340,7 @@ fn limits_that_contradict_each_other_are_refused() {
         ),
         (Limits { filter_event_bytes: 3000, ..default() }, "frame_bytes = 524288 must be at least filter_events * "),
         (Limits { pong_timeout: Duration::from_secs(25), ..default() }, "pong_timeout"),
-        (Limits { close_timeout: Duration::from_secs(16), ..default() }, "drain_timeout"),
+        (Limits { close_timeout: Duration::from_secs(61), ..default() }, "drain_timeout"),
         (Limits { header_bytes: 8191, ..default() }, "header_bytes"),
         (Limits { connections: 0, ..default() }, "connections"),
         (Limits { logs: 199_999, ..default() }, "logs = 199999 must be at least connections * 2, which is 200000: "),

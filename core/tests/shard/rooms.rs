@@ -240,19 +240,60 @@ fn connections_are_bounded() {
 }
 
 #[test]
+fn a_shutdown_is_neither_faster_nor_slower_than_clients_can_move() {
+    for (connections, drain_timeout, pause) in [(20, 120_000, 1000), (120, 400, 20)] {
+        let limits = Limits {
+            drain_timeout: Duration::from_millis(drain_timeout),
+            close_timeout: Duration::from_millis(drain_timeout / 2),
+            ..Limits::default()
+        };
+        let mut world = with(limits, Rules::open());
+        let members: Vec<_> = (0..connections).map(|_| world.plain("/ws/a")).collect();
+        world.input(Input::Shutdown);
+        let mut closed = vec![];
+        for after in [pause - 1, 1] {
+            world.pass(Duration::from_millis(after));
+            closed.push(members.iter().filter(|conn| world.shard.pending(**conn).is_some()).count());
+        }
+        assert_eq!(closed, [10, 20], "{connections} connections");
+    }
+}
+
+#[test]
+fn who_asks_for_it_is_told_when_to_come_back() {
+    let mut world = world();
+    let told: Vec<_> = (0..5).map(|_| world.plain("/ws/a?reconnect=on")).collect();
+    let (untold, json) = (world.plain("/ws/a"), world.json());
+    world.input(Input::Shutdown);
+    let mut times: Vec<u64> = vec![];
+    for conn in told {
+        let frames = world.read_json(conn);
+        assert_eq!((&frames[0]["type"], frames.len()), (&json!("reconnect"), 1), "and nothing else before the Close");
+        times.push(frames[0]["after_ms"].as_u64().unwrap());
+    }
+    times.sort_unstable();
+    times.dedup();
+    assert!(times.len() == 5 && times.iter().all(|time| *time <= 5000), "{times:?}");
+    for conn in [untold, json] {
+        assert_eq!(world.read_close(conn), Some((3001, "shutdown".into())));
+    }
+}
+
+#[test]
 fn a_shutdown_closes_connections_in_steps() {
-    let (drain_timeout, close_timeout) = (Duration::from_millis(400), Duration::from_millis(200));
-    let mut world = with(Limits { drain_timeout, close_timeout, ..Limits::default() }, Rules::open());
+    let mut world = with(Limits { drain_timeout: Duration::from_secs(10), ..Limits::default() }, Rules::open());
     let members: Vec<_> = (0..250).map(|n| world.plain(&format!("/ws/r{n}"))).collect();
     world.input(Input::Shutdown);
     world.input(Input::Shutdown);
     let closed =
         |world: &crate::world::World| members.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
-    assert_eq!(closed(&world), 125, "two steps in the first half of drain_timeout");
+    assert_eq!(closed(&world), 10, "25 steps in the first half of drain_timeout");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::ShuttingDown));
-    world.pass(Duration::from_millis(99));
-    assert_eq!(closed(&world), 125);
+    world.pass(Duration::from_millis(199));
+    assert_eq!(closed(&world), 10);
     world.pass(Duration::from_millis(1));
+    assert_eq!(closed(&world), 20);
+    (2..25).for_each(|_| world.pass(Duration::from_millis(200)));
     assert_eq!(closed(&world), 250);
     assert_eq!(world.read_close(members[0]), Some((3001, "shutdown".into())));
     for conn in members {

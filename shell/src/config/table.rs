@@ -244,6 +244,8 @@ settings! {
     trusted_proxies: Proxies = Proxies::default(),
     /// How an API call reports an error: by the HTTP status (transport) or in the body of a 200 (body).
     api_error_mode: ApiErrorMode = ApiErrorMode::Transport,
+    /// Time from the signal to stop, at which the server is not ready any more, until it refuses what comes; none in development mode.
+    drain_delay: Duration = Duration::from_secs(5),
     /// Least severe level that is logged: error, warn, info, debug, trace or off.
     log_level: LogLevel = LogLevel::Info,
     /// Format of log lines: text or json.

@@ -66,7 +66,7 @@ pub(super) fn answer(
         }
         openapi::PATH => response::json(StatusCode::OK, shard.document.bytes(&shard.settings)),
         FAVICON => response::no_content(),
-        READY if shard.is_stopping() => retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "stopping"), SOON),
+        READY if shard.is_leaving() => retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "stopping"), SOON),
         READY if shard.is_restarting() => {
             retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.restarts_in())
         }

@@ -126,7 +126,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
     let Stats { gauges, totals } = stats;
     let health = Health {
         status: match () {
-            () if shard.is_stopping() => "stopping",
+            () if shard.is_leaving() => "stopping",
             () if shard.is_restarting() => "restarting",
             () => "ok",
         },

@@ -72,7 +72,9 @@ pub(crate) struct ShardRuntime {
     pub(super) rearm: Notify,
     pub(super) flush: Notify,
     pub(super) broken: Notify,
-    /// The time at which the shard was told to stop; None before.
+    /// Whether the shard was told to stop.
+    pub(super) is_leaving: Cell<bool>,
+    /// The time at which it began to refuse what comes; None before.
     pub(super) stopping: Cell<Option<Instant>>,
     pub(super) all_closed: Notify,
     /// Set when sockets without a request are to be closed.
@@ -108,6 +110,7 @@ impl ShardRuntime {
             rearm: Notify::new(),
             flush: Notify::new(),
             broken: Notify::new(),
+            is_leaving: Cell::new(false),
             stopping: Cell::new(None),
             all_closed: Notify::new(),
             close_idle: Latch::default(),
@@ -156,7 +159,12 @@ impl ShardRuntime {
         self.refusals.record(self.clock.now().mono, reason, refused);
     }
 
-    /// Whether the shard was told to stop.
+    /// Whether the shard was told to stop. Clients and calls are served until [`ShardRuntime::is_stopping`].
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving.get()
+    }
+
+    /// Whether what comes is refused, since the shard stops.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.get().is_some()
     }
@@ -175,6 +183,11 @@ impl ShardRuntime {
     pub(crate) fn stats(&self) -> (Now, Stats) {
         let stats = self.enter(|host, now| (now, host.shard().stats()));
         stats.unwrap_or_else(|| (self.clock.now(), Stats::default()))
+    }
+
+    /// Number of open connections.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.host.borrow().as_ref().map_or(0, Host::open_connections)
     }
 
     /// Waits until sockets without a request are to be closed.

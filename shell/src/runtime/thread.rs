@@ -38,6 +38,8 @@ const FLUSH_BATCH: usize = 512;
 const LATE: Duration = Duration::from_millis(100);
 /// Yields of a late timer. At each one the runtime looks for input on up to a thousand sockets.
 const CATCH_UP_YIELDS: usize = 16;
+/// Time between two lines about how far a stop is.
+const DRAIN_REPORTS: Duration = Duration::from_secs(10);
 /// Time for requests that were sent before the stop to be read.
 const STOP_GRACE: Duration = Duration::from_millis(50);
 
@@ -139,10 +141,15 @@ impl ShardRuntime {
         }
     }
 
-    /// Waits until the shard is told to stop, and notes the time.
+    /// Waits until the shard is told to stop. It is not ready any more.
     async fn wait_for_stop(&self, stop: &mut watch::Receiver<bool>) {
         // An error means that the sender is gone, which is a stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
+        self.is_leaving.set(true);
+    }
+
+    /// Refuses what comes from now on, and notes the time.
+    fn begin_stop(&self) {
         if !self.is_stopping() {
             self.stopping.set(Some(self.clock.now().mono));
         }
@@ -151,6 +158,7 @@ impl ShardRuntime {
     /// Answers the requests that came before the stop, within what is left of `request_timeout` and `drain_timeout`, and
     /// closes sockets without a request.
     async fn finish_requests(&self) {
+        self.begin_stop();
         let limits = &self.settings.limits;
         let patience = limits.request_timeout.min(limits.drain_timeout);
         let left =
@@ -225,14 +233,34 @@ async fn log_calls(shard: Rc<ShardRuntime>) {
     shard.calls.run().await;
 }
 
-/// Waits for the stop, closes every connection, and waits until they are gone or `drain_timeout` is over.
+/// Waits for the stop and for `drain_delay`, closes every connection, and waits until they are gone or `drain_timeout` is over.
 async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
     shard.wait_for_stop(&mut stop).await;
-    let patience = shard.settings.limits.drain_timeout;
-    info!(?patience, "stopping");
+    let (delay, patience) = (shard.settings.drain_delay, shard.settings.limits.drain_timeout);
+    // Nobody balances a server that is being developed with.
+    if !shard.settings.is_dev() && !delay.is_zero() {
+        info!(?delay, "not ready any more; what comes is served until the delay is over");
+        sleep(delay).await;
+    }
+    shard.begin_stop();
+    info!(?patience, connections = shard.open_connections(), "stopping");
     shard.enter(Host::shut_down);
-    if timeout(patience, shard.all_closed.notified()).await.is_err() {
-        warn!("drain_timeout is over; connections that are still open are dropped");
+    tokio::select! {
+        biased;
+        () = shard.all_closed.notified() => {}
+        () = sleep(patience) => {
+            let connections = shard.open_connections();
+            warn!(connections, "drain_timeout is over; connections that are still open are dropped");
+        }
+        () = report_drain(shard) => {}
+    }
+}
+
+/// Says from time to time how many connections are left.
+async fn report_drain(shard: &ShardRuntime) {
+    loop {
+        sleep(DRAIN_REPORTS).await;
+        info!(connections = shard.open_connections(), "connections are being closed");
     }
 }
 

@@ -19,7 +19,7 @@ def nested(depth):
 # What ended the official SDK for good, and history served it again: its parser gives up on a thousand brackets and on an
 # integer of 4,301 digits, and half of a surrogate pair is no text.
 POISON = [nested(2000), "9" * 5000, nested(DEPTH + 1), "9" * (DIGITS + 1), '"\\ud800"', '{"\\udc00":1}']
-TYPES = ["connection", "pong", "subscribed", "authenticated", "published", "position", "gap", "error"]
+TYPES = ["connection", "pong", "subscribed", "authenticated", "published", "position", "gap", "reconnect", "error"]
 # As large as it may be, and null.
 ALLOWED = [nested(DEPTH), "9" * DIGITS, '"\\ud83d\\ude00"', "null"]
 

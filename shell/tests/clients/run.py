@@ -56,6 +56,7 @@ CHECKS = [
 ALONE = [
     (PYTHON, "openapi.py", []),
     (NODE, "crowd.mjs", RETAINED),
+    (NODE, "drain.mjs", []),
     (PYTHON, "robustness.py", None),
     (PYTHON, "cheap.py", None),
     (PYTHON, "attacks.py", None),

@@ -24,7 +24,8 @@ const PUBLICATION: [&[&str]; 2] = [&["data", "offset"], &["info", "tags"]];
 /// The fields of a push beside its room.
 const PUSHES: [&str; 7] = ["pub", "join", "leave", "subscribe", "unsubscribe", "message", "refresh"];
 /// The frames of the plain protocol that are no publications.
-const PLAIN: [&str; 8] = ["connection", "authenticated", "pong", "subscribed", "published", "position", "gap", "error"];
+const PLAIN: [&str; 9] =
+    ["connection", "authenticated", "pong", "subscribed", "published", "position", "gap", "reconnect", "error"];
 
 /// A client, as far as its answers depend on it.
 #[derive(Clone, Debug, Default)]

@@ -36,7 +36,8 @@ pub(crate) fn encode(frame_pings: bool, message: &ServerMessage<'_>) -> Option<F
         ServerMessage::Greeting { .. }
         | ServerMessage::Filtered { .. }
         | ServerMessage::Mistake { .. }
-        | ServerMessage::Position { .. } => return None,
+        | ServerMessage::Position { .. }
+        | ServerMessage::Reconnect { .. } => return None,
     };
     Some(Frame::text(&text))
 }

@@ -26,6 +26,7 @@
 //! | folder | content |
 //! |---|---|
 //! | `server` | Starts and stops a server. |
+//! | `service_manager` | Tells systemd when the server is ready, lives and stops. |
 //! | [`config`] | Reads settings from flags, the environment and a file, and checks them. |
 //! | [`net`] | Handles sockets and bytes: listening, TCP, WebSocket frames, the driver, and counts of sockets and refusals. |
 //! | `http` | Answers HTTP requests: the API, health, upgrades, origins, forwarding headers, OpenAPI. |
@@ -42,6 +43,7 @@ pub mod net;
 pub mod observe;
 pub mod runtime;
 pub mod server;
+pub mod service_manager;
 
 /// Name and version of the server.
 pub const VERSION: &str = concat!("parlor ", env!("CARGO_PKG_VERSION"));

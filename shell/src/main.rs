@@ -6,6 +6,7 @@ use parlor::config::Invocation;
 use parlor::net::certificate::Reloaded;
 use parlor::observe::log;
 use parlor::server::{Server, raise_file_limit};
+use parlor::service_manager::{self, Watchdog};
 use std::io;
 use std::net::SocketAddr;
 use std::process::{ExitCode, exit};
@@ -67,6 +68,7 @@ fn run() -> Result<ExitCode, String> {
         let (addresses, internal_addresses) = (server.addresses(), server.internal_addresses());
         info!(version = parlor::VERSION, mode, ?addresses, ?internal_addresses, "listening");
         announce(&server, generated.as_ref());
+        service_manager::ready();
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())?;
         info!("stopped");
@@ -104,6 +106,7 @@ struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    watchdog: Watchdog,
     /// The reason for which the certificate could not be read the last time.
     wrong: Option<String>,
 }
@@ -111,7 +114,7 @@ struct Signals {
 impl Signals {
     fn new(hangup: Signal) -> io::Result<Self> {
         let [interrupt, terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-        Ok(Self { hangup, interrupt, terminate, wrong: None })
+        Ok(Self { hangup, interrupt, terminate, watchdog: Watchdog::new(), wrong: None })
     }
 
     /// Stops the server at the first signal and ends the process at the second. Returns once the server has stopped.
@@ -125,6 +128,7 @@ impl Signals {
             biased;
             () = server.stopped() => {}
             () = self.next(server) => exit(INTERRUPTED),
+            () = service_manager::stopping() => {}
         }
     }
 
@@ -138,11 +142,14 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
                 _ = self.hangup.recv() => {
+                    service_manager::reloading();
                     let what = if server.is_tls() { "the certificate" } else { "nothing" };
                     info!("SIGHUP: {what} is reloaded; settings are read at the start only");
                     self.reload(server);
+                    service_manager::ready();
                 }
                 _ = looks.tick() => self.reload(server),
+                () = self.watchdog.tell(server.heart()) => {}
             }
         }
     }

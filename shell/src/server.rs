@@ -3,6 +3,7 @@
 use crate::config::{Listen, ListenerKind, Settings};
 use crate::net::certificate::{Reloaded, ServerCertificate};
 use crate::net::listener::{self, Listener};
+use crate::runtime::pulse::Heart;
 use crate::runtime::thread as shard_thread;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,6 +20,7 @@ pub struct Server {
     internal_addresses: Vec<SocketAddr>,
     certificate: Option<Arc<ServerCertificate>>,
     stop: watch::Sender<bool>,
+    heart: Heart,
     shard: JoinHandle<io::Result<()>>,
 }
 
@@ -38,12 +40,13 @@ impl Server {
         listeners.iter_mut().for_each(|listener| listener.certificate.clone_from(&certificate));
         listeners.extend(internal);
         let (stop, stopped) = watch::channel(false);
+        let (heart, pulse) = Heart::new();
         let settings = Arc::new(settings);
         let shard = thread::Builder::new()
             .name("shard".into())
-            .spawn(move || shard_thread::run(&listeners, &settings, &stopped))
+            .spawn(move || shard_thread::run(&listeners, &settings, &stopped, pulse))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Self { addresses, internal_addresses, certificate, stop, shard })
+        Ok(Self { addresses, internal_addresses, certificate, stop, heart, shard })
     }
 
     /// The first of the addresses on which it listens for clients.
@@ -78,7 +81,14 @@ impl Server {
         self.certificate.as_ref().map(|certificate| certificate.reload())
     }
 
-    /// Starts the stop: the server accepts no new connection, and closes the others within `drain_timeout`.
+    /// The means to ask whether it lives.
+    #[must_use]
+    pub fn heart(&self) -> &Heart {
+        &self.heart
+    }
+
+    /// Starts the stop: after `drain_delay` the server accepts no new connection, and closes the others within
+    /// `drain_timeout`.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }

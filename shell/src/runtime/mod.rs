@@ -6,6 +6,7 @@ pub mod connections;
 pub mod host;
 pub(crate) mod latch;
 pub mod observer;
+pub mod pulse;
 pub(crate) mod rounds;
 pub(crate) mod shard;
 pub(crate) mod thread;

@@ -6,6 +6,7 @@
 use super::backoff::Backoff;
 use super::clock::Clock;
 use super::host::Host;
+use super::pulse::Pulse;
 use super::shard::ShardRuntime;
 use crate::config::Settings;
 use crate::net::listener::{self, Listener};
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::watch;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::{JoinSet, spawn_local, yield_now};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -51,8 +52,9 @@ pub(crate) fn run(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
+    pulse: Pulse,
 ) -> io::Result<()> {
-    run_with(listeners, settings, stop, |_| ())
+    run_with(listeners, settings, stop, pulse, |_| ())
 }
 
 /// Like [`run`], and calls `show` with each shard that begins.
@@ -60,6 +62,7 @@ fn run_with(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
+    pulse: Pulse,
     show: impl Fn(&Rc<ShardRuntime>),
 ) -> io::Result<()> {
     let clock = Clock::new();
@@ -67,6 +70,7 @@ fn run_with(
     let refusals = Rc::new(Refusals::default());
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
+        spawn_local(pulse.answer());
         // Registered once for all shards: the start of the next one must not depend on file descriptors that are free.
         let listeners = listeners.iter().map(|Listener { socket, certificate, kind }| {
             let socket = Rc::new(TcpListener::from_std(socket.try_clone()?)?);
@@ -275,12 +279,12 @@ fn plain<T>(socket: T) -> Listener<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pulse::Heart;
     use super::*;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
-    use tokio::task::spawn_local;
 
     #[test]
     fn a_broken_invariant_ends_the_shard_and_its_sockets() {
@@ -331,7 +335,7 @@ mod tests {
             let breaks = Arc::new(AtomicUsize::new(0));
             let wanted = breaks.clone();
             let thread = thread::spawn(move || {
-                run_with(&[plain(listener)], &Arc::default(), &stopped, |shard| {
+                run_with(&[plain(listener)], &Arc::default(), &stopped, Heart::new().1, |shard| {
                     spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
                 })
             });

@@ -1,5 +1,6 @@
 //! Tests of a busy shard: which requests wait, and which do not.
 
+use super::super::pulse::Heart;
 use super::*;
 use crate::net::certificate::ServerCertificate;
 use std::fs;
@@ -7,7 +8,6 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::thread;
-use tokio::task::spawn_local;
 
 const KEY: &str = "test-key-test-key";
 /// Long enough for a noisy machine. Only a failing test waits this long.
@@ -49,19 +49,25 @@ impl Running {
         let (is_busy, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicIsize::new(0)));
         let seen = (busy.clone(), is_busy.clone(), least.clone());
         let thread = thread::spawn(move || {
-            run_with(&[super::Listener { certificate, ..plain(listener) }], &settings, &stopped, |shard| {
-                let (shard, (busy, is_busy, least)) = (shard.clone(), seen.clone());
-                spawn_local(async move {
-                    loop {
-                        least.fetch_min(shard.rounds.left(), Ordering::AcqRel);
-                        if busy.load(Ordering::Acquire) {
-                            is_busy.store(true, Ordering::Release);
-                            keep_busy(&shard);
+            run_with(
+                &[super::Listener { certificate, ..plain(listener) }],
+                &settings,
+                &stopped,
+                Heart::new().1,
+                |shard| {
+                    let (shard, (busy, is_busy, least)) = (shard.clone(), seen.clone());
+                    spawn_local(async move {
+                        loop {
+                            least.fetch_min(shard.rounds.left(), Ordering::AcqRel);
+                            if busy.load(Ordering::Acquire) {
+                                is_busy.store(true, Ordering::Release);
+                                keep_busy(&shard);
+                            }
+                            yield_now().await;
                         }
-                        yield_now().await;
-                    }
-                });
-            })
+                    });
+                },
+            )
         });
         Self { address, busy, is_busy, least, stop, thread }
     }

@@ -142,7 +142,8 @@ close_causes! {
     TooLarge = "message_too_large", Server, 1009, "message too large", HalfWritten;
     /// The server is stopping; another instance takes over.
     Shutdown = "shutdown", Server, 3001, "shutdown", Queued;
-    /// The homes of the rooms that the connection starts in did not answer in time.
+    /// The homes of the rooms that the connection starts in did not answer in time, or the key of its token could not be
+    /// fetched.
     Unanswered = "unanswered", Server, 3004, "internal server error", HalfWritten;
     /// The node's limit of rooms prevents the server from subscribing the connection.
     Overloaded = "overloaded", Server, 3004, "limit exceeded", HalfWritten;

@@ -17,7 +17,7 @@ use crate::names::{BadName, RoomName};
 use crate::protocol::{CommandId, PresenceEvent, ServerMessage};
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
-use crate::token::validate::{TokenError, TokenVerdict};
+use crate::token::validate::{TokenError, TokenVerdict, unknown_key_error};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -201,6 +201,7 @@ impl Hub {
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
             TokenVerdict::OutsideValidity(outside) => return Err(outside.error()),
+            TokenVerdict::Unknown => return Err(unknown_key_error()),
             TokenVerdict::Bad(error) => return Err(error.error()),
         };
         let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };

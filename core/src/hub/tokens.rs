@@ -7,7 +7,7 @@ use crate::effect::Effect;
 use crate::ids::Slot;
 use crate::policy::access;
 use crate::protocol::{CommandId, Mistake, ServerMessage, Start};
-use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict, Validator};
+use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict, Validator, unknown_key_error};
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -66,6 +66,11 @@ impl Hub {
                 self.connect_refused(slot);
                 self.fail(slot, &connect.id, &outside.error());
             }
+            TokenVerdict::Unknown if is_told => {
+                self.connect_refused(slot);
+                self.fail(slot, &connect.id, &unknown_key_error());
+            }
+            TokenVerdict::Unknown => self.close(slot, CloseCause::Unanswered),
             TokenVerdict::OutsideValidity(OutsideValidity::NotYetValid) => {
                 self.close_outside_validity(slot, OutsideValidity::NotYetValid)
             }
@@ -107,6 +112,7 @@ impl Hub {
         match verdict {
             TokenVerdict::Good(_) => {}
             TokenVerdict::OutsideValidity(outside) => self.fail(slot, id, &outside.error()),
+            TokenVerdict::Unknown => self.fail(slot, id, &unknown_key_error()),
             TokenVerdict::Bad(error) => {
                 let mistake = Mistake::InvalidToken(error);
                 if self.tell_error(slot, &ServerMessage::Mistake { id, mistake }) {

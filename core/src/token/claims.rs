@@ -17,8 +17,10 @@ pub enum BadToken {
     NoKey,
     /// The token is not in the compact form (RFC 7515 section 7.1), or its claims are not one JSON object.
     Malformed,
-    /// No configured key has the name that the token calls its key by (`kid`).
+    /// No key has the name that the token calls its key by (`kid`).
     UnknownKey,
+    /// The key may be one that is fetched, and could not be fetched. A later attempt may succeed.
+    KeyNotFetched,
     /// The algorithm is not that of a configured key.
     Algorithm,
     /// The signature is wrong.
@@ -34,9 +36,10 @@ pub enum BadToken {
 impl fmt::Display for BadToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoKey => f.write_str("neither token_secret nor token_keys is set"),
+            Self::NoKey => f.write_str("none of token_secret, token_keys and token_jwks is set"),
             Self::Malformed => f.write_str("it is not a JSON Web Token"),
-            Self::UnknownKey => f.write_str("its kid is that of no key in token_keys"),
+            Self::UnknownKey => f.write_str("its kid is that of no key"),
+            Self::KeyNotFetched => f.write_str("its key could not be fetched"),
             Self::Algorithm => f.write_str("its algorithm is not that of a key"),
             Self::Signature => f.write_str("its signature is wrong"),
             Self::Claim(name) => write!(f, "its claim {name} is of the wrong type"),

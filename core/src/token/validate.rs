@@ -26,6 +26,8 @@ pub(crate) enum TokenVerdict {
     Good(Identity),
     /// Not valid at the current time; a new token, or the same one later, may be valid.
     OutsideValidity(OutsideValidity),
+    /// Not known, since its key could not be fetched; the same token may be valid.
+    Unknown,
     /// Never valid.
     Bad(TokenError),
 }
@@ -162,9 +164,15 @@ impl TokenVerdict {
             Self::Good(_) => None,
             Self::OutsideValidity(OutsideValidity::NotYetValid) => Some(&"its nbf is in the future"),
             Self::OutsideValidity(OutsideValidity::Expired) => Some(&"its exp has passed"),
+            Self::Unknown => Some(&BadToken::KeyNotFetched),
             Self::Bad(error) => Some(error),
         }
     }
+}
+
+/// Returns the error for a command whose token has a key that could not be fetched: SDKs repeat the command later.
+pub(crate) fn unknown_key_error() -> Error {
+    Error::new(ErrorCode::Internal, "the key of the token could not be fetched")
 }
 
 /// The time and the limits that tokens are validated against.
@@ -180,6 +188,7 @@ impl Validator<'_> {
     pub fn evaluate(self, verified: Result<VerifiedClaims, BadToken>) -> TokenVerdict {
         let claims = match verified {
             Ok(claims) => claims.into_claims(),
+            Err(BadToken::KeyNotFetched) => return TokenVerdict::Unknown,
             Err(why) => return TokenVerdict::Bad(TokenError::Unverified(why)),
         };
         if let Some(outside) = self.check_validity(&claims) {

@@ -581,3 +581,46 @@ fn a_client_with_a_forged_token_does_not_learn_the_reason() {
         assert_eq!(world.read_close(conn), Some((3500, "invalid token".into())), "{why}");
     }
 }
+
+/// Whether an answer tells of an error that an SDK takes for temporary.
+fn is_temporary(answer: &Value) -> bool {
+    answer["error"]["code"] == 100 && answer["error"]["temporary"] == true
+}
+
+#[test]
+fn a_json_client_comes_back_with_a_token_whose_key_was_not_fetched() {
+    let mut world = world();
+    let conn = world.open("/connection/websocket");
+    world.say(conn, CONNECT);
+    world.judge(conn, Err(BadToken::KeyNotFetched));
+    assert!(is_temporary(&world.read_json(conn)[0]));
+    world.say(conn, CONNECT);
+    world.prove(Claims { exp: Some(NOW + 60), ..claims("ann") });
+    assert_eq!(world.read_json(conn)[0]["connect"]["ttl"], 60);
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"y"}}"#);
+    world.read(conn);
+    for command in [
+        r#"{"id":2,"refresh":{"token":"u"}}"#,
+        r#"{"id":2,"subscribe":{"channel":"x","token":"s"}}"#,
+        r#"{"id":2,"sub_refresh":{"channel":"y","token":"s"}}"#,
+    ] {
+        world.say(conn, command);
+        world.tokens.clear();
+        world.judge(conn, Err(BadToken::KeyNotFetched));
+        let answer = world.read_json(conn).remove(0);
+        assert!(is_temporary(&answer), "{command}: {answer}");
+    }
+}
+
+#[test]
+fn a_plain_client_comes_back_with_a_token_whose_key_was_not_fetched() {
+    let mut strict = with(Limits::default(), Rules::closed());
+    let conn = strict.open("/ws/a?token=t");
+    strict.judge(conn, Err(BadToken::KeyNotFetched));
+    assert_eq!(strict.read_close(conn).map(|(code, _)| code), Some(3004));
+    let mut open = world();
+    let conn = open.open("/ws/a?token=t");
+    open.judge(conn, Err(BadToken::KeyNotFetched));
+    let frames = open.read_json(conn);
+    assert_eq!((&frames[0]["authenticated"], &frames[1]["code"]), (&json!(false), &json!(100)));
+}

@@ -4,7 +4,7 @@ use crate::config::{Listen, ListenerKind, Settings};
 use crate::net::certificate::{Reloaded, ServerCertificate};
 use crate::net::listener::{self, Listener};
 use crate::runtime::pulse::Heart;
-use crate::runtime::thread as shard_thread;
+use crate::runtime::{key_fetcher, thread as shard_thread};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -40,12 +40,16 @@ impl Server {
         listeners.iter_mut().for_each(|listener| listener.certificate.clone_from(&certificate));
         listeners.extend(internal);
         let (stop, stopped) = watch::channel(false);
+        let no_thread = |error: io::Error| format!("cannot start a thread: {error}");
+        let fetcher =
+            settings.token_jwks.clone().map(|url| key_fetcher::start(url, settings.jwks_times, stopped.clone()));
+        let key_source = fetcher.transpose().map_err(no_thread)?;
         let (heart, pulse) = Heart::new();
         let settings = Arc::new(settings);
         let shard = thread::Builder::new()
             .name("shard".into())
-            .spawn(move || shard_thread::run(&listeners, &settings, &stopped, pulse))
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
+            .spawn(move || shard_thread::run(&listeners, &settings, key_source.as_ref(), &stopped, pulse))
+            .map_err(no_thread)?;
         Ok(Self { addresses, internal_addresses, certificate, stop, heart, shard })
     }
 

@@ -170,7 +170,10 @@ fn more_keys_of_tokens_are_read_from_the_file() {
         (entry(&format!("public_key_file = '{}'", secret.path())), "expected a public key in PEM"),
         (format!("dev = false\n{}", entry("secret = '0123456789abcdef'")), "has 16 bytes and must have at least 32"),
         (entry(&format!("kid = 'a'\n{long}")).repeat(2), "line 4: [[token_keys]]: another key has the kid \"a\""),
-        (entry(long).repeat(5), "there are 5 keys of tokens, token_secret among them; expected at most 4"),
+        (
+            entry(long).repeat(5),
+            "there are 5 keys of tokens, token_secret and token_jwks among them; expected at most 4",
+        ),
         ("token_keys = 'a'".into(), "token_keys are written as [[token_keys]], once for each"),
     ] {
         let error = wrong("keys", &text);

@@ -1,6 +1,8 @@
 //! Authentication: tokens of clients, API keys of backends with their rights, and values that must not be printed.
 
 mod api_keys;
+mod jwk_set;
+mod key_source;
 mod keys;
 mod rights;
 mod secret;
@@ -8,6 +10,9 @@ mod token_key;
 mod tokens;
 
 pub use api_keys::{ApiKey, ApiKeys};
+pub use jwk_set::JWK_SET_KEYS;
+pub(crate) use jwk_set::JwkSet;
+pub use key_source::{FetchedKeys, KeyFeed, KeySource};
 pub use keys::{generate_key, random};
 pub use rights::{KeyRights, ROOM_PATTERNS};
 pub use secret::Secret;

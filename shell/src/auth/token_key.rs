@@ -1,5 +1,6 @@
 //! A key that tokens are verified with. Its kind decides which algorithms it is for, and never the token (RFC 8725 section 3.1).
 
+use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
 };
@@ -41,14 +42,21 @@ impl TokenKey {
     /// A sentence about a text that is none of these, which it does not show.
     pub fn public(pem: &str) -> Result<Self, String> {
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok();
-        let read = |der: SubjectPublicKeyInfoDer<'_>| {
-            let (take, algorithm, _) =
-                KINDS.into_iter().find(|(_, _, signatures)| ParsedPublicKey::new(*signatures, &der).is_ok())?;
-            Some(Self { kid: None, key: take(&der), rules: rules(&[algorithm]) })
-        };
-        der.and_then(read).ok_or_else(|| {
+        let read = |der: &[u8]| KINDS.into_iter().find_map(|(_, algorithm, _)| Self::of_public_key(algorithm, der));
+        der.and_then(|der| read(&der)).ok_or_else(|| {
             "expected a public key in PEM (-----BEGIN PUBLIC KEY-----): RSA with 2048 to 8192 bits, P-256 or Ed25519".into()
         })
+    }
+
+    /// A public key for this algorithm, as DER (RFC 5280, `SubjectPublicKeyInfo`), or of a curve as its point. `None` where it
+    /// is not one of the algorithm's.
+    pub(super) fn of_public_key(algorithm: Algorithm, key: &[u8]) -> Option<Self> {
+        let (take, _, signatures) = KINDS.into_iter().find(|(_, known, _)| *known == algorithm)?;
+        ParsedPublicKey::new(signatures, key).ok()?;
+        if algorithm == Algorithm::RS256 && !has_rsa_size(key) {
+            return None;
+        }
+        Some(Self { kid: None, key: take(key), rules: rules(&[algorithm]) })
     }
 
     /// The key under the name that tokens call it by.
@@ -79,6 +87,11 @@ impl TokenKey {
     pub(super) fn decode(&self, token: &str) -> Result<TokenData<Box<RawValue>>, Error> {
         jsonwebtoken::decode(token, &self.key, &self.rules)
     }
+}
+
+/// Whether a key of RSA has a size that signatures are verified with; parsing alone accepts any.
+fn has_rsa_size(key: &[u8]) -> bool {
+    PublicEncryptingKey::from_der(key).is_ok_and(|key| (2048..=8192).contains(&key.key_size_bits()))
 }
 
 /// Rules for tokens of these algorithms. The core checks the times: the library would read the system's clock.

@@ -1,8 +1,9 @@
 //! Tokens of clients: JSON Web Tokens (RFC 7519), and which of the keys one was signed with.
 
+use super::key_source::KeySource;
 use super::token_key::TokenKey;
-use jsonwebtoken::decode_header;
 use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::{Algorithm, Header, decode_header};
 use parlor_core::{BadToken, Claims, VerifiedClaims};
 use serde_json::value::RawValue;
 
@@ -11,15 +12,17 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug)]
 pub struct TokenVerifier {
     keys: Vec<TokenKey>,
+    source: Option<KeySource>,
     audience: Option<String>,
     issuer: Option<String>,
 }
 
 impl TokenVerifier {
-    /// A verifier of tokens that are signed with `secret`. Without a secret or a [key](Self::with_keys), it refuses every token.
+    /// A verifier of tokens that are signed with `secret`. Without a secret, a [key](Self::with_keys) or a
+    /// [source](Self::with_source) of keys, it refuses every token.
     #[must_use]
     pub fn new(secret: Option<&str>) -> Self {
-        Self { keys: secret.map(TokenKey::secret).into_iter().collect(), audience: None, issuer: None }
+        Self { keys: secret.map(TokenKey::secret).into_iter().collect(), source: None, audience: None, issuer: None }
     }
 
     /// Accepts tokens that are signed with one of these keys, too.
@@ -27,6 +30,18 @@ impl TokenVerifier {
     pub fn with_keys(mut self, keys: impl IntoIterator<Item = TokenKey>) -> Self {
         self.keys.extend(keys);
         self
+    }
+
+    /// Accepts tokens that are signed with one of the keys that this source has at the time, too.
+    #[must_use]
+    pub fn with_source(mut self, source: Option<KeySource>) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// The source of keys that are fetched.
+    pub(crate) fn source(&self) -> Option<&KeySource> {
+        self.source.as_ref()
     }
 
     /// Requires this audience in `aud` and this issuer in `iss`, where given.
@@ -38,7 +53,7 @@ impl TokenVerifier {
     /// Verifies a token. Returns its claims.
     ///
     /// # Errors
-    /// The reason for which the token is refused.
+    /// The reason for which the token is refused. With [`BadToken::KeyNotFetched`], the next fetch may bring its key.
     pub fn verify(&self, token: &str) -> Result<VerifiedClaims, BadToken> {
         let claims = Claims::parse(self.claims(token)?.get())?;
         if self.audience.as_ref().is_some_and(|audience| !claims.aud.contains(audience)) {
@@ -52,15 +67,17 @@ impl TokenVerifier {
     }
 
     /// The claims of a token, as JSON, which the first key that fits vouches for: the keys with its `kid`, or where none has it
-    /// those without a name, or of a token without a `kid` all of them.
+    /// those without a name, or of a token without a `kid` all of them. Fetched keys come last.
     fn claims(&self, token: &str) -> Result<Box<RawValue>, BadToken> {
-        if self.keys.is_empty() {
+        let fetched = self.source.as_ref().map(|source| source.fetched().keys.clone());
+        if self.keys.is_empty() && fetched.is_none() {
             return Err(BadToken::NoKey);
         }
         let header = decode_header(token).map_err(|error| refusal(&error))?;
         let kid = header.kid.as_deref();
-        let known_kid = kid.filter(|_| self.keys.iter().any(|key| key.kid() == kid));
-        let mut keys = self.keys.iter().filter(|key| kid.is_none() || key.kid() == known_kid).peekable();
+        let all = || self.keys.iter().chain(fetched.iter().flatten().flat_map(|keys| keys.iter()));
+        let known_kid = kid.filter(|_| all().any(|key| key.kid() == kid));
+        let mut keys = all().filter(|key| kid.is_none() || key.kid() == known_kid).peekable();
         let mut refused = if keys.peek().is_some() { BadToken::Algorithm } else { BadToken::UnknownKey };
         for key in keys.filter(|key| key.is_for(header.alg)) {
             match key.decode(token) {
@@ -68,8 +85,15 @@ impl TokenVerifier {
                 Err(error) => refused = refusal(&error),
             }
         }
-        Err(refused)
+        let awaits_key = fetched.is_some_and(|keys| may_be_fetched(&header, known_kid.is_some(), keys.is_some()));
+        Err(if awaits_key { BadToken::KeyNotFetched } else { refused })
     }
+}
+
+/// Whether the next fetch may bring the key of a token that no key vouches for. A secret is never fetched.
+fn may_be_fetched(header: &Header, is_kid_known: bool, was_fetched: bool) -> bool {
+    let is_public = matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA);
+    is_public && if header.kid.is_some() { !is_kid_known } else { !was_fetched }
 }
 
 /// The library's error, without any content of the token.
@@ -93,7 +117,7 @@ mod tests {
     };
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use jsonwebtoken::{EncodingKey, encode};
     use serde_json::{Value, json};
 
     const SECRET: &str = "a secret of 32 bytes and some more";

@@ -20,6 +20,7 @@ const PUBLIC: &[(&str, IsSet)] = &[
     ("api_keys", |settings| !settings.api_keys.is_empty()),
     ("token_secret", |settings| settings.token_secret.is_some()),
     ("token_keys", |settings| !settings.token_keys.is_empty()),
+    ("token_jwks", |settings| settings.token_jwks.is_some()),
     ("allowed_origins", |settings| !settings.allowed_origins.is_empty()),
     ("public_hosts", |settings| !settings.public_hosts.is_empty()),
     ("trusted_proxies", |settings| !settings.trusted_proxies.is_empty()),

@@ -80,7 +80,9 @@ impl Settings {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.notes.clone();
         if !self.has_token_key() && !self.admits_anonymous() {
-            warnings.push("no client can connect: set token_secret or token_keys, or allow_anonymous = true".into());
+            warnings.push(
+                "no client can connect: set token_secret, token_keys or token_jwks, or allow_anonymous = true".into(),
+            );
         }
         if !self.has_api_key() && !self.is_dev() {
             warnings.push("no API call can be made: set api_key or api_keys".into());
@@ -89,6 +91,12 @@ impl Settings {
             warnings.push(
                 "token_secret begins or ends with white space, which is part of the secret that signs tokens".into(),
             );
+        }
+        if let Some(url) = self.token_jwks.as_ref().filter(|url| !url.is_https() && !url.is_loopback()) {
+            warnings.push(format!(
+                "token_jwks: {url} is fetched over plain HTTP: whoever can change what comes from there can make tokens; use \
+                 https:// unless the network is trusted"
+            ));
         }
         if !self.public_hosts.is_empty() && (self.is_dev() || !self.allowed_origins.is_empty()) {
             warnings.push(
@@ -160,12 +168,18 @@ impl Settings {
         names::check(&self.node_name, NODE_BYTES).map_err(|wrong| format!("node_name: {wrong}"))
     }
 
-    /// Whether tokens can be verified.
+    /// Whether tokens can be verified, be it with keys that have to be fetched.
     fn has_token_key(&self) -> bool {
+        self.has_own_token_key() || self.token_jwks.is_some()
+    }
+
+    /// Whether tokens can be verified without a key that has to be fetched.
+    #[must_use]
+    pub(crate) fn has_own_token_key(&self) -> bool {
         self.token_secret.is_some() || !self.token_keys.is_empty()
     }
 
-    /// The verifier of tokens: with `token_secret` and `token_keys`, for `token_audience` and `token_issuer`.
+    /// The verifier of tokens: with `token_secret` and `token_keys`, and without those of `token_jwks`, for `token_audience` and `token_issuer`.
     #[must_use]
     pub(crate) fn token_verifier(&self) -> TokenVerifier {
         TokenVerifier::new(self.token_secret.as_ref().map(|secret| secret.expose().as_str()))
@@ -204,9 +218,10 @@ impl Settings {
     /// Checks the keys of tokens against each other. Returns a sentence for each contradiction.
     fn check_token_keys(&self) -> Vec<String> {
         let mut wrongs = Vec::new();
-        let count = self.token_keys.len() + usize::from(self.token_secret.is_some());
+        let others = [self.token_secret.is_some(), self.token_jwks.is_some()];
+        let count = self.token_keys.len() + others.into_iter().filter(|is_set| *is_set).count();
         if count > TOKEN_KEYS {
-            let words = "keys of tokens, token_secret among them; expected at most";
+            let words = "keys of tokens, token_secret and token_jwks among them; expected at most";
             wrongs.push(format!("there are {count} {words} {TOKEN_KEYS}"));
         }
         let mut kids = BTreeSet::new();

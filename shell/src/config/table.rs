@@ -7,6 +7,8 @@ use super::text_file::without_newline;
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
 use super::{ApiKeyEntry, Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
 use crate::auth::Secret;
+use crate::net::http_url::HttpUrl;
+use crate::runtime::key_fetcher::JwksTimes;
 use parlor_core::policy::Glob;
 use parlor_core::{Limit, Limits, UserLimit, Who};
 use std::collections::BTreeMap;
@@ -142,6 +144,8 @@ macro_rules! settings {
             pub personal: PolicyTable,
             /// Where each setting was written, by its name; without those that were not.
             pub places: BTreeMap<&'static str, Place>,
+            /// The times at which `token_jwks` is fetched, which are fixed but for tests.
+            pub jwks_times: JwksTimes,
             /// The API key that the server generated, see [`Settings::generate_key`].
             pub generated_key: Option<Secret<String>>,
             /// Changes that loading made to values as they were written: a sentence for each.
@@ -159,6 +163,7 @@ macro_rules! settings {
                     namespaces: BTreeMap::new(),
                     personal: PolicyTable::default(),
                     places: BTreeMap::new(),
+                    jwks_times: JwksTimes::default(),
                     generated_key: None,
                     notes: Vec::new(),
                 }
@@ -200,6 +205,8 @@ settings! {
     token_secret: Option<Secret<String>> = None,
     /// File that token_secret is read from, such as /run/secrets/token_secret.
     token_secret_file: Option<String> = None,
+    /// URL of a JWKS, such as https://login.example.com/.well-known/jwks.json, with the public keys of tokens (RS256, ES256 or EdDSA). It is fetched at the start, every 10 minutes, and when a token has a kid that is not known.
+    token_jwks: Option<HttpUrl> = None,
     /// Audience that a token must have in aud; by default any, or none.
     token_audience: Option<String> = None,
     /// Issuer that a token must have in iss; by default any, or none.

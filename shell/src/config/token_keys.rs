@@ -5,7 +5,7 @@ use super::text_file::{text_in, without_newline};
 use crate::auth::{Secret, TokenKey};
 use toml::Value as Toml;
 
-/// The keys that tokens may be signed with, `token_secret` among them, at most. Each may have to be tried.
+/// The keys that tokens may be signed with, `token_secret` and `token_jwks` among them, at most. Each may have to be tried.
 pub const TOKEN_KEYS: usize = 4;
 /// The bytes of a `kid`, at most.
 const KID_BYTES: usize = 200;

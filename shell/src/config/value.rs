@@ -1,6 +1,7 @@
 //! The kinds of values that settings have, each written the same in a flag, in the environment and in the file.
 
 use crate::auth::Secret;
+use crate::net::http_url::HttpUrl;
 use parlor_core::limits::{Rate, Value, ValueMut};
 use parlor_core::policy::Glob;
 use parlor_core::{UserLimit, Who};
@@ -178,6 +179,24 @@ impl SettingValue for String {
 
     fn to_text(&self) -> Option<String> {
         Some(self.clone())
+    }
+}
+
+impl SettingValue for HttpUrl {
+    const ALLOWED: &'static str = "a URL such as https://login.example.com/.well-known/jwks.json";
+    const FORM: Form = Form::Text;
+
+    fn parse_value(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    /// The value is not shown: it may hold a secret in a place where none is allowed.
+    fn parse_or_explain(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|wrong| format!("{wrong}; expected {}", Self::ALLOWED))
+    }
+
+    fn to_text(&self) -> Option<String> {
+        Some(self.written().into())
     }
 }
 

@@ -70,6 +70,7 @@ pub(super) fn answer(
         READY if shard.is_restarting() => {
             retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.restarts_in())
         }
+        READY if shard.is_starting() => retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "starting"), SOON),
         _ => response::word(StatusCode::OK, "ok"),
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod client_socket;
 pub(crate) mod decoder;
 pub mod driver;
 pub(crate) mod handshake_rates;
+pub(crate) mod http_get;
+pub mod http_url;
 pub(crate) mod listener;
 mod records;
 pub(crate) mod refusals;

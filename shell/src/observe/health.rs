@@ -2,6 +2,7 @@
 
 use super::log;
 use super::rates::RatesView;
+use crate::auth::FetchedKeys;
 use crate::config::Settings;
 use crate::runtime::shard::ShardRuntime;
 use parlor_core::stats::Totals;
@@ -25,6 +26,9 @@ struct Health<'a> {
     history_bytes: usize,
     outbox_bytes: usize,
     http_connections: usize,
+    /// The keys of `token_jwks`, where it is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_jwks: Option<JwksView>,
     /// Number of log lines that could not be written.
     log_lines_dropped: u64,
     /// Number of times that an invariant broke and a new shard began.
@@ -33,6 +37,31 @@ struct Health<'a> {
     limits: BTreeMap<&'static str, String>,
     totals: TotalsView,
     rates: RatesView,
+}
+
+/// The keys of `token_jwks`.
+#[derive(Serialize)]
+struct JwksView {
+    /// Number of keys; 0 while none have been fetched.
+    keys: usize,
+    /// The time of the last fetch that succeeded, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetched_at: Option<u64>,
+    failures: u64,
+    /// The reason for which the last fetch failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl JwksView {
+    fn new(fetched: &FetchedKeys) -> Self {
+        Self {
+            keys: fetched.keys.as_ref().map_or(0, |keys| keys.len()),
+            fetched_at: fetched.keys.as_ref().map(|_| fetched.fetched_at),
+            failures: fetched.failures,
+            error: fetched.error.clone(),
+        }
+    }
 }
 
 /// Counts since the shard began.
@@ -128,6 +157,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         status: match () {
             () if shard.is_leaving() => "stopping",
             () if shard.is_restarting() => "restarting",
+            () if shard.is_starting() => "starting",
             () => "ok",
         },
         version: crate::VERSION,
@@ -142,6 +172,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         history_bytes: gauges.history_bytes,
         outbox_bytes: gauges.outbox_bytes,
         http_connections: shard.sockets.len(),
+        token_jwks: shard.key_source.as_ref().map(|source| JwksView::new(&source.fetched())),
         log_lines_dropped: log::dropped(),
         restarts: shard.restarts + u64::from(shard.is_restarting()),
         limits: connection_limits(&shard.settings),

@@ -5,13 +5,14 @@
 
 use super::connections::{Accepted, ConnectionTable};
 use super::observer::Observer;
-use crate::auth::TokenVerifier;
+use super::waiting_tokens::WaitingTokens;
+use crate::auth::{KeySource, TokenVerifier};
 use crate::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use crate::observe::input_log::InputLog;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
 use parlor_core::{
-    CallId, ClientId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade,
+    BadToken, CallId, ClientId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
@@ -54,6 +55,7 @@ struct Environment<T> {
     awaited: Option<BTreeSet<ConnId>>,
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     verifier: TokenVerifier,
+    waiting_tokens: WaitingTokens,
     refused_tokens: Option<RefusedTokens>,
 }
 
@@ -107,6 +109,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 unread: BTreeMap::new(),
                 calls: BTreeMap::new(),
                 verifier,
+                waiting_tokens: WaitingTokens::default(),
                 refused_tokens: None,
             },
             inputs: VecDeque::new(),
@@ -228,6 +231,22 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.turn(now, Input::Tick);
         if self.resume_by.is_some_and(|end| end <= now.mono) {
             self.env.awaited = Some(BTreeSet::new());
+        }
+    }
+
+    /// Number of tokens that wait until their key has been fetched.
+    #[must_use]
+    pub fn waiting_tokens(&self) -> usize {
+        self.env.waiting_tokens.len()
+    }
+
+    /// Verifies `count` of the tokens that wait, the longest wait first. None of them waits again.
+    pub fn verify_waiting(&mut self, now: Now, count: usize) {
+        for _ in 0..count {
+            if let Some(input) = self.env.verify_waiting() {
+                self.flush_if_spent(now);
+                self.turn(now, input);
+            }
         }
     }
 
@@ -413,6 +432,10 @@ impl<T: Transport> Environment<T> {
             Effect::Wake(conn) => self.dirty.push_back(conn),
             Effect::Authenticate { conn, token } => {
                 let verdict = self.verifier.verify(&token);
+                if matches!(verdict, Err(BadToken::KeyNotFetched)) && self.waits_for_key(&token) {
+                    self.waiting_tokens.push(conn, *token);
+                    return None;
+                }
                 return Some(Input::Authenticated { conn, verdict });
             }
             Effect::TokenRefused { conn, why } => {
@@ -446,6 +469,24 @@ impl<T: Transport> Environment<T> {
             Effect::Link { to, .. } => unreachable!("the node has one shard, and this is for shard {to}"),
         }
         None
+    }
+
+    /// Has the key of a token fetched. False where the token cannot wait for it.
+    fn waits_for_key(&self, token: &str) -> bool {
+        self.waiting_tokens.has_space(token) && self.verifier.source().is_some_and(KeySource::request)
+    }
+
+    /// Verifies the token that has waited for the longest. Returns the input that follows from it; `None` where the connection
+    /// has ended.
+    fn verify_waiting(&mut self) -> Option<Input> {
+        let (conn, token) = self.waiting_tokens.pop()?;
+        self.connections.get(conn)?;
+        let is_final = self.verifier.source().is_some_and(|source| source.fetched().is_final);
+        let verdict = match self.verifier.verify(&token) {
+            Err(BadToken::KeyNotFetched) if is_final => Err(BadToken::UnknownKey),
+            verdict => verdict,
+        };
+        Some(Input::Authenticated { conn, verdict })
     }
 
     /// Notes that a socket has taken bytes or is gone: it is not full.

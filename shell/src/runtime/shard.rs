@@ -5,7 +5,7 @@ use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
 use super::latch::Latch;
 use super::rounds::Rounds;
-use crate::auth::{self, ApiKeys};
+use crate::auth::{self, ApiKeys, KeySource};
 use crate::config::Settings;
 use crate::http::forwarded::ProxyWarning;
 use crate::http::openapi::Document;
@@ -40,6 +40,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) config: Config,
     /// The API keys of backends.
     pub(crate) api_keys: ApiKeys,
+    /// The keys of `token_jwks`, where it is set.
+    pub(crate) key_source: Option<KeySource>,
     /// The addresses that have sent wrong keys lately.
     pub(crate) wrong_keys: RefCell<AddressRates>,
     /// The TLS handshakes that have begun lately.
@@ -84,12 +86,20 @@ pub(crate) struct ShardRuntime {
 }
 
 impl ShardRuntime {
-    pub(super) fn new(settings: Arc<Settings>, clock: Clock, refusals: Rc<Refusals>, restarts: u64) -> Self {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        key_source: Option<KeySource>,
+        clock: Clock,
+        refusals: Rc<Refusals>,
+        restarts: u64,
+    ) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
-        let host = Host::new(config.clone(), auth::random(), settings.token_verifier());
+        let verifier = settings.token_verifier().with_source(key_source.clone());
+        let host = Host::new(config.clone(), auth::random(), verifier);
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             api_keys: settings.api_key_set(),
+            key_source,
             wrong_keys: RefCell::default(),
             handshakes: RefCell::default(),
             calls: CallLog::default(),
@@ -172,6 +182,12 @@ impl ShardRuntime {
     /// Whether an invariant broke and the next shard has not begun.
     pub(crate) fn is_restarting(&self) -> bool {
         self.host.try_borrow().is_ok_and(|host| host.is_none())
+    }
+
+    /// Whether tokens are to be verified with keys that are fetched alone, and none has been fetched yet.
+    pub(crate) fn is_starting(&self) -> bool {
+        let has_none = |source: &KeySource| source.fetched().keys.is_none();
+        !self.settings.has_own_token_key() && self.key_source.as_ref().is_some_and(has_none)
     }
 
     /// Time until the next shard begins.

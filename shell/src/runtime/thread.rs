@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::host::Host;
 use super::pulse::Pulse;
 use super::shard::ShardRuntime;
+use crate::auth::KeySource;
 use crate::config::Settings;
 use crate::net::listener::{self, Listener};
 use crate::net::refusals::Refusals;
@@ -35,6 +36,8 @@ enum ShardEnd {
 
 /// Connections that one flush writes to before other tasks run.
 const FLUSH_BATCH: usize = 512;
+/// Tokens that waited for a key and are verified before other tasks run: at most a millisecond of signatures.
+const TOKENS_PER_ROUND: usize = 8;
 /// From this delay on, a timer first lets the tasks read what came meanwhile.
 const LATE: Duration = Duration::from_millis(100);
 /// Yields of a late timer. At each one the runtime looks for input on up to a thousand sockets.
@@ -51,16 +54,18 @@ const STOP_GRACE: Duration = Duration::from_millis(50);
 pub(crate) fn run(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
+    key_source: Option<&KeySource>,
     stop: &watch::Receiver<bool>,
     pulse: Pulse,
 ) -> io::Result<()> {
-    run_with(listeners, settings, stop, pulse, |_| ())
+    run_with(listeners, settings, key_source, stop, pulse, |_| ())
 }
 
 /// Like [`run`], and calls `show` with each shard that begins.
 fn run_with(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
+    key_source: Option<&KeySource>,
     stop: &watch::Receiver<bool>,
     pulse: Pulse,
     show: impl Fn(&Rc<ShardRuntime>),
@@ -78,7 +83,8 @@ fn run_with(
         });
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
-            let shard = Rc::new(ShardRuntime::new(settings.clone(), clock, refusals.clone(), restarts));
+            let (settings, key_source) = (settings.clone(), key_source.cloned());
+            let shard = Rc::new(ShardRuntime::new(settings, key_source, clock, refusals.clone(), restarts));
             let tasks = shard.spawn_tasks(&listeners);
             show(&shard);
             if shard.run_and_rest(tasks, stop.clone(), &mut backoff).await == ShardEnd::Stopped {
@@ -101,6 +107,7 @@ impl ShardRuntime {
         tasks.spawn_local(flush(self.clone()));
         tasks.spawn_local(sample(self.clone()));
         tasks.spawn_local(log_calls(self.clone()));
+        tasks.spawn_local(verify_waiting(self.clone()));
         tasks
     }
 
@@ -237,6 +244,24 @@ async fn log_calls(shard: Rc<ShardRuntime>) {
     shard.calls.run().await;
 }
 
+/// Verifies the tokens that wait for a key, whenever keys were fetched or could not be. Other tasks run between parts of them.
+async fn verify_waiting(shard: Rc<ShardRuntime>) {
+    let Some(mut source) = shard.key_source.clone() else { return pending().await };
+    loop {
+        let has_ended = !source.changed().await;
+        let mut waiting = shard.enter(|host, _| host.waiting_tokens()).unwrap_or(0);
+        while waiting > 0 {
+            let part = waiting.min(TOKENS_PER_ROUND);
+            shard.enter(|host, now| host.verify_waiting(now, part));
+            waiting -= part;
+            yield_now().await;
+        }
+        if has_ended {
+            return pending().await;
+        }
+    }
+}
+
 /// Waits for the stop and for `drain_delay`, closes every connection, and waits until they are gone or `drain_timeout` is over.
 async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
     shard.wait_for_stop(&mut stop).await;
@@ -304,7 +329,7 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
-            let shard = Rc::new(ShardRuntime::new(Arc::new(Settings::default()), Clock::new(), Rc::default(), 0));
+            let shard = Rc::new(ShardRuntime::new(Arc::default(), None, Clock::new(), Rc::default(), 0));
             let mut tasks = shard.spawn_tasks(&[plain(Rc::new(TcpListener::from_std(listener).unwrap()))]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
@@ -335,7 +360,7 @@ mod tests {
             let breaks = Arc::new(AtomicUsize::new(0));
             let wanted = breaks.clone();
             let thread = thread::spawn(move || {
-                run_with(&[plain(listener)], &Arc::default(), &stopped, Heart::new().1, |shard| {
+                run_with(&[plain(listener)], &Arc::default(), None, &stopped, Heart::new().1, |shard| {
                     spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
                 })
             });

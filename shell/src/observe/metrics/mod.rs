@@ -26,6 +26,7 @@ pub(crate) fn metrics(shard: &ShardRuntime, stats: &Stats, form: MetricsForm) ->
     write_anomalies(&mut page, &stats.totals);
     write_limits(&mut page, shard, &stats.totals);
     write_http(&mut page, shard);
+    write_keys(&mut page, shard);
     write_server(&mut page, shard);
     page.finish()
 }
@@ -140,6 +141,17 @@ fn write_http(page: &mut Exposition, shard: &ShardRuntime) {
         "class",
         shard.call_figures.times(),
     );
+}
+
+/// Writes the fetches of `token_jwks`.
+fn write_keys(page: &mut Exposition, shard: &ShardRuntime) {
+    let fetched = shard.key_source.as_ref().map(|source| source.fetched().clone()).unwrap_or_default();
+    let keys = fetched.keys.map_or(0, |keys| keys.len());
+    page.gauge("parlor_jwks_keys", "Keys of tokens that were fetched from token_jwks.", keys as f64);
+    let help = "Time of the last fetch of token_jwks that succeeded, since 1970; 0 before the first one.";
+    page.gauge("parlor_jwks_last_success_timestamp_seconds", help, fetched.fetched_at as f64);
+    let fetches = [([("result", "ok")], fetched.successes), ([("result", "failed")], fetched.failures)];
+    page.counters("parlor_jwks_fetches", "Fetches of token_jwks, by result.", fetches);
 }
 
 /// Writes the figures of the server itself and its process.

@@ -52,6 +52,7 @@ impl Running {
             run_with(
                 &[super::Listener { certificate, ..plain(listener) }],
                 &settings,
+                None,
                 &stopped,
                 Heart::new().1,
                 |shard| {

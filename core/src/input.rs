@@ -162,8 +162,8 @@ pub enum Input {
     },
     /// Time has passed: at [`crate::Shard::poll_timeout`] or at any other moment.
     Tick,
-    /// The server shuts down: no connection is accepted any more, and each is closed with 3001, spread over
-    /// `drain_timeout`.
+    /// The server shuts down: no connection is accepted any more, and each is closed with 3001, one after
+    /// the other within `drain_timeout`.
     Shutdown,
 }
 

@@ -128,7 +128,7 @@ impl Signals {
             biased;
             () = server.stopped() => {}
             () = self.next(server) => exit(INTERRUPTED),
-            () = service_manager::stopping() => {}
+            () = service_manager::stopping(server.heart()) => {}
         }
     }
 

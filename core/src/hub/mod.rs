@@ -139,6 +139,8 @@ pub(crate) struct Hub {
 struct Drain {
     /// Time between two steps.
     pause: Duration,
+    /// The time at which the latest step was due.
+    due: Instant,
     armed: Armed,
 }
 

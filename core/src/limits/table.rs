@@ -361,10 +361,10 @@ limits! {
     token_leeway TokenLeeway: Duration = seconds(10), "error 109; refresh: close 3005";
     simulated in 50 percent [0];
 
-    /// Time over which connections are closed at shutdown.
+    /// Longest time from the first Close of a shutdown until every socket is dropped.
     drain_timeout DrainTimeout: Duration = seconds(120), "close 3001, paced";
     requires at_least (close_timeout * 2)
-        because "closes are paced over its first half, and the last connection has close_timeout to answer";
+        because "closes are paced, and the last connection has close_timeout to answer";
 
     /// Bytes of one message from a client.
     message_bytes MessageBytes: Bytes = 128 << 10, "close 1009";

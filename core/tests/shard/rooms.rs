@@ -241,7 +241,7 @@ fn connections_are_bounded() {
 
 #[test]
 fn a_shutdown_is_neither_faster_nor_slower_than_clients_can_move() {
-    for (connections, drain_timeout, pause) in [(20, 120_000, 1000), (120, 400, 20)] {
+    for (connections, drain_timeout, pause) in [(20, 120_000, 250), (250, 2000, 40), (100, 400, 20), (200, 400, 10)] {
         let limits = Limits {
             drain_timeout: Duration::from_millis(drain_timeout),
             close_timeout: Duration::from_millis(drain_timeout / 2),

@@ -26,14 +26,11 @@ impl Heart {
         (Self { asked: sender, answered: answered.clone() }, Pulse { asked, answered })
     }
 
-    /// Asks the shard.
-    pub(crate) fn ask(&self) {
+    /// Whether the shard has answered since this was called last. Asks it again.
+    pub(crate) fn beats(&self) -> bool {
+        let has_answered = self.answered.load(Ordering::Acquire) == *self.asked.borrow();
         self.asked.send_modify(|number| *number += 1);
-    }
-
-    /// Whether the shard has answered what it was asked last.
-    pub(crate) fn has_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire) == *self.asked.borrow()
+        has_answered
     }
 }
 
@@ -60,14 +57,13 @@ mod tests {
     #[test]
     fn a_shard_that_stands_still_does_not_answer() {
         let (heart, pulse) = Heart::new();
-        assert!(heart.has_answered(), "it was not asked");
+        assert!(heart.beats(), "it was not asked before");
         let mut answer = pin!(pulse.answer());
         let mut run = || assert!(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         for _ in 0..2 {
-            heart.ask();
-            assert!(!heart.has_answered(), "its tasks have not run");
+            assert!(!heart.beats(), "its tasks have not run");
             run();
-            assert!(heart.has_answered());
+            assert!(heart.beats());
         }
     }
 }

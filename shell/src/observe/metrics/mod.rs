@@ -163,6 +163,6 @@ fn write_server(page: &mut Exposition, shard: &ShardRuntime) {
         broken,
     );
     page.counter("parlor_log_lines_dropped", "Log lines that could not be written.", log::dropped());
-    page.gauge("parlor_draining", "1 while the server stops.", f64::from(u8::from(shard.is_stopping())));
+    page.gauge("parlor_draining", "1 while the server stops.", f64::from(u8::from(shard.is_leaving())));
     process::write(page);
 }

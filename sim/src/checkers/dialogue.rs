@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Clone, Debug, Default)]
 struct ClientDialogue {
     json: bool,
+    /// How many commands it has said.
+    said: u64,
     asked: VecDeque<SentCommand>,
     /// It is in: another `connect` is refused, and nothing comes of it.
     connected: bool,
@@ -74,7 +76,9 @@ impl ClientDialogue {
     fn says(&mut self, client: usize, text: &str, tell: Tell<'_>) -> Result<(), Failure> {
         for value in values(text) {
             let command = if self.json { command(value) } else { message(value) };
-            let Some(command) = command else { continue };
+            let Some(mut command) = command else { continue };
+            self.said += 1;
+            command.number = self.said;
             tell(Observed::Asked { client, command: &command })?;
             self.turned_down &= command.method != "connect";
             if self.json && command.id > 0 && !self.turned_down {
@@ -162,11 +166,11 @@ fn command(mut value: Value) -> Option<SentCommand> {
     let fields = value.as_object_mut()?;
     let id = fields.remove("id").and_then(|id| id.as_u64()).unwrap_or_default();
     let (method, params) = std::mem::take(fields).into_iter().next()?;
-    Some(SentCommand { id, method, params })
+    Some(SentCommand { number: 0, id, method, params })
 }
 
 /// A message of a plain client: its `type` is its method.
 fn message(value: Value) -> Option<SentCommand> {
     let method = value["type"].as_str()?.to_owned();
-    Some(SentCommand { id: value["id"].as_u64().unwrap_or_default(), method, params: value })
+    Some(SentCommand { number: 0, id: value["id"].as_u64().unwrap_or_default(), method, params: value })
 }

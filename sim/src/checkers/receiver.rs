@@ -67,6 +67,10 @@ pub(super) struct Receiver {
     pub is_moved: bool,
     /// The rooms that a backend may have put it into or taken it out of, of which a plain client is not told.
     pub moved_rooms: BTreeSet<String>,
+    /// The number of its last command.
+    pub asked: u64,
+    /// The number of its last command when a shard was lost: until a later one is answered, what it reads may be older than that.
+    asked_before_loss: Option<u64>,
     /// Messages and gaps of a plain client, in the order in which it read them.
     heard: Vec<Heard>,
     /// How often each message came to a plain client.
@@ -92,7 +96,7 @@ impl Receiver {
         if run.epoch != epoch {
             *run = RoomStream { epoch: epoch.into(), owed: std::mem::take(&mut run.owed), ..RoomStream::default() };
         }
-        (run.has_positions, run.is_unsure) = (true, false);
+        (run.has_positions, run.is_unsure) = (true, self.asked_before_loss.is_some());
         let mut last = place["offset"].as_u64();
         for publication in place["publications"].as_array().into_iter().flatten() {
             let (offset, data) = (publication["offset"].as_u64(), &publication["data"]);
@@ -109,11 +113,17 @@ impl Receiver {
 
     /// A shard was lost: what was accepted there may never come, but then a client is told before anything newer comes.
     pub(super) fn is_unsure(&mut self) {
+        self.asked_before_loss = Some(self.asked);
         self.due = None;
         self.runs.values_mut().for_each(|run| {
             run.owed.clear();
             run.is_unsure = true;
         });
+    }
+
+    /// It reads the answer to its command of this number, and from then on what was written after that was asked.
+    pub(super) fn is_answered(&mut self, number: u64) {
+        self.asked_before_loss = self.asked_before_loss.filter(|asked| number <= *asked);
     }
 
     /// A message of a room comes, and says so.

@@ -1,9 +1,12 @@
 //! A command of a client, as the client knows it.
 
 use serde_json::Value;
+
 /// A command that waits for its answer.
 #[derive(Clone, Debug, Default)]
 pub struct SentCommand {
+    /// Its number among those of its client's connection, from 1 on.
+    pub number: u64,
     /// The id of its reply; 0 where there is none.
     pub id: u64,
     /// Which.

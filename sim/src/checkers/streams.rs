@@ -43,11 +43,7 @@ impl Checker for Streams {
                 self.receivers.insert(client, Receiver::among(self.moving.keys().cloned().collect(), has_token));
             }
             Observed::Asked { client, command } => self.is_asked(client, command),
-            Observed::Answered { command, answer: Err(code), .. }
-                if command.method == "publish" && !self.is_uncertain(Some(code)) =>
-            {
-                self.accepted.refused(command.text("channel"), number(&command.params["data"]));
-            }
+            Observed::Answered { client, command, answer } => self.is_answered(client, command, answer.err()),
             Observed::Turn(turn) => return self.turned(&turn),
             Observed::Returned { command, answer } => return self.called(command, answer),
             Observed::ShardLost { clients, .. } => {
@@ -106,6 +102,7 @@ impl Streams {
     }
 
     fn is_asked(&mut self, client: usize, command: &SentCommand) {
+        self.receiver(client).asked = command.number;
         let is_plain = command.params["type"].is_string();
         match command.method.as_str() {
             "publish" if is_plain => self.accepted.put_in(command.text("room"), &command.params["data"]),
@@ -113,6 +110,13 @@ impl Streams {
             "subscribe" if is_plain => self.receiver(client).filters = true,
             "auth" if is_plain => self.receiver(client).shows_token(),
             _ => {}
+        }
+    }
+
+    fn is_answered(&mut self, client: usize, command: &SentCommand, code: Option<u64>) {
+        self.receiver(client).is_answered(command.number);
+        if command.method == "publish" && code.is_some() && !self.is_uncertain(code) {
+            self.accepted.refused(command.text("channel"), number(&command.params["data"]));
         }
     }
 

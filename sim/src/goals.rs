@@ -128,6 +128,7 @@ goals! {
     FilterOfTooMany = "a filter of too many events was refused",
     TextTooLarge = "a text was larger than a message may be",
     NarrowFrames = "a client read in a world of small frames",
+    TokenRevoked = "a connection was closed for a token that was revoked",
     LinkLate = "a message between shards came after a tick that was later",
     AnsweredLater = "a call was answered after a later one had come",
     CalledWhileJoining = "a backend called while a client's join was under way",

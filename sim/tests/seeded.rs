@@ -23,6 +23,7 @@ const ALONE: [(&str, [&str; 2]); NAMES.len()] = [
     ("events", ["an_event_that_is_not_told", "an_event_that_is_told_twice"]),
     ("absences", ["a_grace_that_is_not_kept", "a_grace_that_is_too_short"]),
     ("replies", ["an_answer_that_comes_twice", "two_replies_that_change_places"]),
+    ("revocations", ["a_revocation_of_another_token", "an_invalidation_that_is_too_early"]),
     ("liveness", ["a_second_end", "an_end_that_is_not_told"]),
 ];
 
@@ -70,7 +71,8 @@ fn some_defects_have_their_trace_beside_them_in_the_source() {
             "a_room_that_is_kept_for_ever",
             "a_watch_that_outlives_its_right",
             "a_pattern_that_names_personal_rooms",
-            "a_room_token_that_grants_nothing"
+            "a_room_token_that_grants_nothing",
+            "a_revocation_that_spares_rooms"
         ]
     );
 }

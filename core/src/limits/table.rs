@@ -497,9 +497,11 @@ limits! {
 
     /// Revoked tokens that are remembered until their revocation ends; 0 for none.
     revoked_tokens RevokedTokens: Count = 100_000, "413 (106)";
+    simulated in 30 percent [0, 1, 2];
 
     /// Users whose tokens were invalidated, remembered until that ends; 0 for none.
     invalidated_users InvalidatedUsers: Count = 100_000, "413 (106)";
+    simulated in 30 percent [0, 1];
 
     /// Publications in one reply to a recovery, of all its rooms together, or to a request for history; 0 for none.
     reply_messages ReplyMessages: Count = 300, "recovered: false; history is cut";

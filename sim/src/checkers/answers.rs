@@ -155,7 +155,7 @@ impl Answers {
                 let fields = ["uid", "name", "version", "num_clients", "num_users", "num_channels", "num_subs"];
                 result["nodes"].as_array().into_iter().flatten().try_for_each(|node| only(node, [&fields, &[]]))
             }
-            _ => only(result, [&[], &[]]),
+            _ => revoked(part.command, result),
         }
     }
 
@@ -278,6 +278,21 @@ impl Answers {
         }
         self.figures.turned(turn, self.setup.shards)
     }
+}
+
+/// The end of a revocation, a page of them, or nothing.
+fn revoked(command: &Command, result: &Value) -> Checked {
+    let (name, entry, page): (_, &[&str], _) = match command {
+        Command::RevokeToken { .. } | Command::InvalidateUserTokens { .. } => {
+            return only(result, [&["expire_at"], &[]]);
+        }
+        Command::RevokedTokens { page } => ("tokens", &["expire_at"], page),
+        Command::InvalidatedUsers { page } => ("users", &["issued_before", "expire_at"], page),
+        _ => return only(result, [&[], &[]]),
+    };
+    only(result, [&[name], &["cursor"]])?;
+    entries(&result[name]).try_for_each(|(_, one)| only(one, [entry, &[]]))?;
+    listed(&result[name], page.limit, |key, _| page.after.as_ref().is_none_or(|after| key > after.as_str()))
 }
 
 /// A list has at most so many entries, each of which was asked for.

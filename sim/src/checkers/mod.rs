@@ -29,6 +29,7 @@ mod receiver;
 mod recovery;
 mod replies;
 mod retained;
+mod revocations;
 pub mod sent_command;
 mod shown;
 mod sights;
@@ -54,6 +55,7 @@ use parlor_core::api::Command;
 use parlor_core::{CallId, ConnId, Effect, Input, Instant, Now};
 use recovery::Recovery;
 use replies::Replies;
+use revocations::RevokedTokens;
 use serde_json::Value;
 use sights::Sights;
 use std::collections::BTreeMap;
@@ -86,6 +88,7 @@ pub struct Checkers {
     events: Events,
     absences: EarlyLeaves,
     replies: Replies,
+    revocations: RevokedTokens,
     liveness: Liveness,
 }
 
@@ -114,6 +117,7 @@ impl Checkers {
             events: Events::default(),
             absences: EarlyLeaves::new(setup),
             replies: Replies::default(),
+            revocations: RevokedTokens::new(&config.limits),
             liveness: Liveness::default(),
         }
     }
@@ -248,6 +252,7 @@ impl Checkers {
             events,
             absences,
             replies,
+            revocations,
             liveness,
             ..
         } = self;
@@ -255,7 +260,7 @@ impl Checkers {
             let seen = Observation { now: *now, clock: Now { mono: *clock, ..*now }, what };
             sights.saw(&seen);
             let all: [&mut dyn Checker; NAMES.len()] =
-                [streams, recovery, closes, access, answers, bounds, events, absences, replies, liveness];
+                [streams, recovery, closes, access, answers, bounds, events, absences, replies, revocations, liveness];
             for checker in all {
                 let name = checker.name();
                 if !checked_by.has(name) || noticed.contains(&name) {

@@ -44,6 +44,10 @@ impl Sights {
         if effects.iter().any(|effect| matches!(effect, Effect::Closed { end, .. } if is_chosen(end))) {
             self.reach(Goal::ChosenCode);
         }
+        let is_revoked = |end: &End| end.cause == CloseCause::Revoked;
+        if effects.iter().any(|effect| matches!(effect, Effect::Closed { end, .. } if is_revoked(end))) {
+            self.reach(Goal::TokenRevoked);
+        }
     }
 
     fn published(&mut self, room: Option<&str>) {

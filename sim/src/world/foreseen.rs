@@ -67,7 +67,8 @@ impl Action {
             }
             Self::Connect(_, credential) => matches!(credential, Credential::Nothing | Credential::Token),
             Self::Decide(_, verdict, _) => verdict.is_foreseen(),
-            Self::AcceptSince(..)
+            Self::ApiRevoke(..)
+            | Self::AcceptSince(..)
             | Self::JoinByToken(..)
             | Self::RecoverByToken(..)
             | Self::RecoverAndWatch(..)

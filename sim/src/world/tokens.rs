@@ -5,11 +5,12 @@ use crate::guarantees::{Failure, Guarantee, equal};
 use crate::reference::arrival::TokenOutcome;
 use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
-use crate::world::action::{Client, User, Verdict};
+use crate::world::action::{Client, Revoking, User, Verdict};
 use crate::world::names;
 use crate::world::rules::{HISTORY, PRESENCE, PUBLISH, Right, SUBSCRIBE};
 use crate::world::stimulus::Stimulus;
 use parlor_core::{BadToken, CapabilityClaim, Claims, Input, Json, Now, VerifiedClaims};
+use serde_json::{Value, json};
 
 /// What stands in a token before the number of its room.
 const FOR: &str = "-for-";
@@ -133,11 +134,45 @@ impl<S: Subject> World<S> {
                 Verdict::CapableOfAll => vec![claim("*", vec![SUBSCRIBE, PUBLISH, PRESENCE, HISTORY])],
                 _ => vec![],
             },
+            jti: self.has_ids().then(|| self.token_id(user, asked.is_some())),
+            iat: user.filter(|user| self.has_ids() && user % 2 == 0).map(|_| seconds(now)),
             allow: if verdict == Verdict::Allowing { words(vec![PUBLISH, PRESENCE, HISTORY]) } else { words(vec![]) },
             ..Claims::default()
         };
         let verdict = if outcome.forged { Err(BadToken::Signature) } else { Ok(claims) };
         (outcome, verdict)
+    }
+}
+
+impl<S: Subject> World<S> {
+    /// Whether tokens can be revoked: the reference model, which has no such tokens, tells fewer states apart.
+    fn has_ids(&self) -> bool {
+        !self.setup.is_foreseen()
+    }
+
+    /// The id of a token that is made now: those of a user's rooms have one, and those of a user's connections two.
+    fn token_id(&self, user: Option<usize>, is_of_room: bool) -> String {
+        let user = user.map(names::user_name).unwrap_or_default();
+        let part = self.moment(self.clock).unix_ms / 10_000 % 2;
+        if is_of_room { format!("{user}-rooms") } else { format!("{user}-{part}") }
+    }
+
+    /// The method and the body of a call that revokes tokens, or lists those that are revoked.
+    pub(super) fn revocation(&self, user: usize, revoking: Revoking) -> (&'static str, Value) {
+        let now = self.moment(self.clock).unix_ms / 1000;
+        let of_token = |is_of_room| json!({ "uid": self.token_id(Some(user), is_of_room) });
+        let of_user = json!({ "user": names::user_name(user), "issued_before": now + 1 });
+        let (method, mut body) = match revoking {
+            Revoking::Token | Revoking::TokenSoon => ("revoke_token", of_token(false)),
+            Revoking::OfRooms | Revoking::OfRoomsSoon => ("revoke_token", of_token(true)),
+            Revoking::User | Revoking::UserSoon => ("invalidate_user_tokens", of_user),
+            Revoking::ListTokens => ("revoked_tokens", json!({})),
+            Revoking::ListUsers => ("invalidated_users", json!({})),
+        };
+        if matches!(revoking, Revoking::TokenSoon | Revoking::OfRoomsSoon | Revoking::UserSoon) {
+            body["expire_at"] = (now + 20).into();
+        }
+        (method, body)
     }
 }
 

@@ -163,6 +163,8 @@ fn mint(verdict: &Result<Claims, BadToken>) -> String {
         ("allow", (!claims.allow.is_empty()).then(|| claims.allow.into())),
         ("exp", claims.exp.map(Into::into)),
         ("nbf", claims.nbf.map(Into::into)),
+        ("iat", claims.iat.map(Into::into)),
+        ("jti", claims.jti.map(Into::into)),
         ("channel", claims.channel.map(Into::into)),
         ("info", info),
     ];

@@ -8,6 +8,7 @@ mod hunt;
 mod liveness;
 mod machine;
 mod policies;
+mod revocations;
 mod session;
 mod stored;
 
@@ -16,7 +17,8 @@ pub use hunt::{Find, LEAST, OTHERWISE};
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Seeded> {
-    machine::ALL.iter().chain(session::ALL).chain(liveness::ALL).chain(policies::ALL).chain(absences::ALL)
+    let first = machine::ALL.iter().chain(session::ALL).chain(liveness::ALL);
+    first.chain(policies::ALL).chain(absences::ALL).chain(revocations::ALL)
 }
 
 /// The one of this name.

@@ -292,6 +292,12 @@ macro_rules! action_table {
     /// A shard is lost with all that it has, and another one starts in its place.
     LoseShard(shard: ShardNumber) = "lose-shard", fault(Family::ShardLost),
         if |world| world.setup.shards > 1 => |world| world.lose_one(shard);
+    /// A backend takes tokens back, or asks which were.
+    ApiRevoke(user: User, revoking: Revoking) = "api-revoke", seldom(40, 60),
+        if |world| world.setup.users > 0 => |world| {
+            let (method, body) = world.revocation(user.index(), revoking);
+            world.call(&ApiCall::unforeseen(method, body))
+        };
         }
     };
 }

@@ -160,6 +160,25 @@ words! {
         /// At once.
         Expired = "expired",
     }
+    /// Tokens of a user that are revoked.
+    Revoking {
+        /// A connection's, of those that are made now, or were in some of the 10 s before.
+        Token = "token",
+        /// The same, for 20 s.
+        TokenSoon = "token-soon",
+        /// Those of rooms.
+        OfRooms = "of-rooms",
+        /// The same, for 20 s.
+        OfRoomsSoon = "of-rooms-soon",
+        /// All of a user that were made before now.
+        User = "user",
+        /// The same, for 20 s.
+        UserSoon = "user-soon",
+        /// Nothing: the revoked tokens are listed.
+        ListTokens = "list-tokens",
+        /// Nothing: the users are listed.
+        ListUsers = "list-users",
+    }
     /// Content of a token, as its check finds it.
     Verdict {
         /// Who it is.

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Client, api, get, http, start, wait_until};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// The value of each series, by its name with its labels.
@@ -94,4 +94,23 @@ fn openmetrics_is_written_for_those_who_ask_for_it() {
     assert_eq!(page.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     assert!(page.body.contains("# TYPE parlor_publications counter\nparlor_publications_total 0\n"), "{}", page.body);
     assert!(page.body.ends_with("# EOF\n"));
+}
+
+/// The names of metrics in a text: words with one of these prefixes.
+fn metrics_named(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    words.filter(|word| word.starts_with("parlor_") || word.starts_with("process_")).collect()
+}
+
+#[test]
+fn alert_rules_and_dashboard_ask_for_series_that_exist() {
+    let server = start(|_| {});
+    let there = series(server.address());
+    let there: BTreeSet<&str> = there.keys().filter_map(|key| key.split('{').next()).collect();
+    for file in ["alerts.yml", "alerts_test.yml", "dashboard.json", "RUNBOOK.md"] {
+        let text = std::fs::read_to_string(format!("{}/ops/{file}", env!("CARGO_MANIFEST_DIR"))).expect("a file");
+        let named = metrics_named(&text);
+        assert!(named.len() >= 3, "{file} names {named:?}");
+        assert_eq!(named.difference(&there).collect::<Vec<_>>(), Vec::<&&str>::new(), "{file}");
+    }
 }

@@ -106,7 +106,7 @@
 //! | `payload` | The payload of a message, JSON or bytes, and the form in which each protocol has it. |
 //! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
-//! | [`config`], [`close`], [`error`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
+//! | [`config`], [`close`], [`error`], [`time`], [`stats`], `tallies`, [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!
 //! For example: a publication gets its offset in `home/mod.rs` (`publish`), a slow connection is closed in
 //! `hub/slow_consumers.rs`, and a token is validated in `token/validate.rs`.
@@ -142,6 +142,7 @@ mod publication;
 mod shard;
 pub mod snapshot;
 pub mod stats;
+mod tallies;
 #[cfg(feature = "test-support")]
 pub mod test_support;
 #[cfg(test)]

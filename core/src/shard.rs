@@ -285,7 +285,13 @@ impl Shard {
             absences: self.home.absences().len(),
             ..self.hub.gauges()
         };
-        Stats { gauges, totals: Totals { published: self.home.published(), ..self.hub.totals().clone() } }
+        let totals = Totals {
+            published: self.home.published(),
+            recoveries: self.home.recoveries(),
+            evictions: self.home.evictions(),
+            ..self.hub.totals().clone()
+        };
+        Stats { gauges, totals }
     }
 
     /// Returns the whole state as plain data. O(n) in the state.

@@ -1,7 +1,8 @@
 //! Counters. Gauges equal the size of what they count (G8), totals only grow.
 
-use crate::close::CloseCause;
+use crate::close::{ABNORMAL, CloseCause, NO_STATUS};
 use crate::limits::Limit;
+pub use crate::tallies::{Evictions, PeerCloses, Recoveries, TokenVerdicts};
 use alloc::collections::BTreeMap;
 use core::ops::AddAssign;
 
@@ -12,6 +13,10 @@ pub struct Gauges {
     pub connections: usize,
     /// Open connections that are authenticated.
     pub ready: usize,
+    /// Connections of the `json` protocol.
+    pub json: ConnectionStates,
+    /// Connections of the `plain` protocol.
+    pub plain: ConnectionStates,
     /// Users whose personal room is occupied, which are those with a connection or an absence.
     pub users: usize,
     /// Rooms with a member or an absence.
@@ -26,6 +31,36 @@ pub struct Gauges {
     pub history_bytes: usize,
     /// Bytes that wait for sockets; a shared frame counts once for each connection.
     pub outbox_bytes: usize,
+    /// Bytes of clients' input that is not carried out yet, and of the bodies of calls that are not answered.
+    pub inbound_bytes: usize,
+}
+
+/// The connections of one protocol, by their state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionStates {
+    /// Those that are not ready yet: their 101 is being written, their token checked, or their rooms joined.
+    pub opening: usize,
+    /// Those that are ready.
+    pub ready: usize,
+    /// Those that are closing.
+    pub closing: usize,
+}
+
+impl ConnectionStates {
+    /// Returns the number of connections.
+    #[must_use]
+    pub fn sum(&self) -> usize {
+        self.opening + self.ready + self.closing
+    }
+}
+
+impl AddAssign<&Self> for ConnectionStates {
+    fn add_assign(&mut self, other: &Self) {
+        let Self { opening, ready, closing } = *other;
+        self.opening += opening;
+        self.ready += ready;
+        self.closing += closing;
+    }
 }
 
 /// The events since the start of a shard.
@@ -37,6 +72,14 @@ pub struct Totals {
     pub refused: u64,
     /// Connections that ended, by cause.
     pub closed: BTreeMap<CloseCause, u64>,
+    /// Those that clients have closed ([`CloseCause::PeerClose`]), by code.
+    pub peer_closes: PeerCloses,
+    /// Tokens that were judged, or missing where one is required.
+    pub tokens: TokenVerdicts,
+    /// Joins that asked for what was missed.
+    pub recoveries: Recoveries,
+    /// Losses because of limits.
+    pub evictions: Evictions,
     /// Text messages from clients.
     pub messages_in: u64,
     /// Publications of clients and backends.
@@ -84,10 +127,24 @@ pub struct Stats {
 
 impl AddAssign<&Self> for Gauges {
     fn add_assign(&mut self, other: &Self) {
-        let Self { connections, ready, users, rooms, absences, memberships, logs, history_bytes, outbox_bytes } =
-            *other;
+        let Self {
+            connections,
+            ready,
+            json,
+            plain,
+            users,
+            rooms,
+            absences,
+            memberships,
+            logs,
+            history_bytes,
+            outbox_bytes,
+            inbound_bytes,
+        } = other;
         self.connections += connections;
         self.ready += ready;
+        self.json += json;
+        self.plain += plain;
         self.users += users;
         self.rooms += rooms;
         self.absences += absences;
@@ -95,6 +152,7 @@ impl AddAssign<&Self> for Gauges {
         self.logs += logs;
         self.history_bytes += history_bytes;
         self.outbox_bytes += outbox_bytes;
+        self.inbound_bytes += inbound_bytes;
     }
 }
 
@@ -104,6 +162,10 @@ impl AddAssign<&Self> for Totals {
             accepted,
             refused,
             closed,
+            peer_closes,
+            tokens,
+            recoveries,
+            evictions,
             messages_in,
             published,
             frames_queued,
@@ -125,6 +187,10 @@ impl AddAssign<&Self> for Totals {
         self.accepted += accepted;
         self.refused += refused;
         add(&mut self.closed, closed);
+        self.peer_closes += peer_closes;
+        self.tokens += tokens;
+        self.recoveries += recoveries;
+        self.evictions += evictions;
         self.messages_in += messages_in;
         self.published += published;
         self.frames_queued += frames_queued;
@@ -150,6 +216,20 @@ fn add<K: Copy + Ord>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) 
 }
 
 impl Totals {
+    /// Counts the end of a connection, with the code of its Close frame.
+    pub fn count_end(&mut self, cause: CloseCause, code: u16) {
+        *self.closed.entry(cause).or_default() += 1;
+        if cause == CloseCause::PeerClose {
+            let closes = &mut self.peer_closes;
+            *match code {
+                1000 => &mut closes.normal,
+                1001 => &mut closes.going_away,
+                NO_STATUS | ABNORMAL => &mut closes.none,
+                _ => &mut closes.other,
+            } += 1;
+        }
+    }
+
     /// Counts frames that are dropped since their connection ends.
     pub(crate) fn drop_frames(&mut self, cause: CloseCause, frames: u64) {
         if frames > 0 {
@@ -175,12 +255,15 @@ mod tests {
         let mut stats = Stats::default();
         stats.gauges.rooms = 2;
         stats.totals.accepted = 3;
+        stats.gauges.plain = ConnectionStates { opening: 1, ready: 2, closing: 3 };
         stats.totals.closed.insert(CloseCause::Slow, 1);
+        stats.totals.evictions.absences = 5;
         stats.totals.limits.insert(Limit::Logs, 4);
         let one = stats.clone();
         stats += &one;
         assert_eq!((stats.gauges.rooms, stats.totals.accepted), (4, 6));
         assert_eq!(stats.totals.closed, [(CloseCause::Slow, 2)].into());
         assert_eq!(stats.totals.limits, [(Limit::Logs, 8)].into());
+        assert_eq!((stats.gauges.plain.sum(), stats.totals.evictions.absences), (12, 10));
     }
 }

@@ -3,6 +3,8 @@
 use crate::config::{Listen, ListenerKind, Settings};
 use crate::net::certificate::{Reloaded, ServerCertificate};
 use crate::net::listener::{self, Listener};
+use crate::observe::reloads::Reloads;
+use crate::runtime::clock::Clock;
 use crate::runtime::pulse::Heart;
 use crate::runtime::{key_fetcher, thread as shard_thread};
 use std::io;
@@ -19,6 +21,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     internal_addresses: Vec<SocketAddr>,
     certificate: Option<Arc<ServerCertificate>>,
+    clock: Clock,
+    reloads: Arc<Reloads>,
     stop: watch::Sender<bool>,
     heart: Heart,
     shard: JoinHandle<io::Result<()>>,
@@ -35,6 +39,8 @@ impl Server {
     pub fn start(settings: Settings) -> Result<Self, String> {
         settings.core()?;
         let certificate = settings.certificate()?.map(Arc::new);
+        let clock = Clock::new();
+        let reloads = Arc::new(Reloads::new(clock.now().unix_ms));
         let (mut listeners, addresses) = bind(&settings, ListenerKind::Public)?;
         let (internal, internal_addresses) = bind(&settings, ListenerKind::Internal)?;
         listeners.iter_mut().for_each(|listener| listener.certificate.clone_from(&certificate));
@@ -45,12 +51,12 @@ impl Server {
             settings.token_jwks.clone().map(|url| key_fetcher::start(url, settings.jwks_times, stopped.clone()));
         let key_source = fetcher.transpose().map_err(no_thread)?;
         let (heart, pulse) = Heart::new();
-        let settings = Arc::new(settings);
+        let (settings, shown) = (Arc::new(settings), reloads.clone());
         let shard = thread::Builder::new()
             .name("shard".into())
-            .spawn(move || shard_thread::run(&listeners, &settings, key_source.as_ref(), &stopped, pulse))
+            .spawn(move || shard_thread::run(&listeners, &settings, key_source.as_ref(), &shown, &stopped, pulse))
             .map_err(no_thread)?;
-        Ok(Self { addresses, internal_addresses, certificate, stop, heart, shard })
+        Ok(Self { addresses, internal_addresses, certificate, clock, reloads, stop, heart, shard })
     }
 
     /// The first of the addresses on which it listens for clients.
@@ -82,7 +88,13 @@ impl Server {
     /// # Errors
     /// As [`ServerCertificate::reload`]: the certificate before stays in use.
     pub fn reload_certificate(&self) -> Option<Result<Reloaded, String>> {
-        self.certificate.as_ref().map(|certificate| certificate.reload())
+        let reloaded = self.certificate.as_ref()?.reload();
+        match reloaded {
+            Ok(Reloaded::Unchanged) => self.reloads.unchanged(),
+            Ok(Reloaded::Replaced) => self.reloads.replaced(self.clock.now().unix_ms),
+            Err(_) => self.reloads.failed(),
+        }
+        Some(reloaded)
     }
 
     /// The means to ask whether it lives.

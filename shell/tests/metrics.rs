@@ -39,9 +39,37 @@ fn every_series_is_there_from_the_start() {
     client.receive();
     drop(client);
     get(address, "/no/such/path");
-    http(address, "POST", "/api/no_such_method", &format!("X-API-Key: {}\r\n", common::KEY), "{}");
+    post(address, "no_such_method", common::KEY, "{}");
     let after = series(address);
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+}
+
+fn post(address: SocketAddr, method: &str, key: &str, body: &str) -> u16 {
+    http(address, "POST", &format!("/api/{method}"), &format!("X-API-Key: {key}\r\n"), body).status
+}
+
+#[test]
+fn a_call_is_counted_by_its_method_and_by_whose_mistake_it_was() {
+    let server = start(|_| {});
+    let address = server.address();
+    for (method, key, body, status) in [
+        ("publish", common::KEY, r#"{"channel":"a","data":1}"#, 200),
+        ("publish", "another-key-another", r#"{"channel":"a","data":1}"#, 401),
+        ("publish", common::KEY, "{", 400),
+        ("history", common::KEY, r#"{"channel":"a","since":{"offset":1,"epoch":"x"}}"#, 416),
+        ("no_such_method", common::KEY, "{}", 404),
+        ("no_such_method", "another-key-another", "{}", 401),
+    ] {
+        assert_eq!(post(address, method, key, body), status, "{method} {body}");
+    }
+    let after = series(address);
+    let counts = |method: &str| {
+        let count = |result| after[&format!("parlor_api_calls_total{{method=\"{method}\",result=\"{result}\"}}")];
+        ["done", "denied", "client_error", "server_error", "unknown"].map(count)
+    };
+    assert_eq!(counts("publish"), [1.0, 1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(counts("history"), [0.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(counts("other"), [0.0, 1.0, 1.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -58,10 +86,10 @@ fn what_happened_is_counted() {
     let figure = |name: &str| after[name];
     assert_eq!(figure("parlor_publications_total"), 5.0);
     assert_eq!(figure("parlor_connections_accepted_total"), 3.0);
-    assert_eq!(figure("parlor_connections{state=\"ready\"}"), 3.0);
+    assert_eq!(figure("parlor_connections{protocol=\"plain\",state=\"ready\"}"), 3.0);
     assert_eq!((figure("parlor_rooms"), figure("parlor_memberships")), (1.0, 3.0));
     assert_eq!(figure("parlor_api_calls_total{method=\"publish\",result=\"done\"}"), 5.0);
-    assert_eq!(figure("parlor_api_calls_total{method=\"publish\",result=\"refused\"}"), 1.0);
+    assert_eq!(figure("parlor_api_calls_total{method=\"publish\",result=\"client_error\"}"), 1.0);
     assert_eq!(figure("parlor_api_call_duration_seconds_count{class=\"write\"}"), 5.0);
     assert!(figure("parlor_limit{limit=\"connections\"}") > 0.0 && figure("process_open_fds") > 3.0);
     let [queued, written, waiting] =

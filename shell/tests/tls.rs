@@ -363,6 +363,51 @@ fn a_silent_client_has_as_long_for_its_handshake_as_for_a_request() {
     assert_eq!(health["totals"]["limits"]["request_timeout"], 1, "{health}");
 }
 
+/// The value of a series.
+fn figure(page: &str, series: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in {page}")).parse().unwrap()
+}
+
+#[test]
+fn handshakes_are_counted_by_result() {
+    let files = Files::new("counted");
+    let server = files.serve_with(|settings| settings.limits.request_timeout = Duration::from_millis(300));
+    let mut silent = connect(server.address());
+    assert_eq!(silent.read(&mut [0; 16]).unwrap(), 0);
+    ask(&mut connect(server.address()), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    drop(connect(server.address()));
+    let counts = || {
+        let page = get(&mut files.connect(server.address()), "/metrics").body;
+        let count = |result| figure(&page, &format!("parlor_tls_handshakes_total{{result=\"{result}\"}}"));
+        (count("done") > 0.0, ["failed", "timed_out", "refused", "gone"].map(count))
+    };
+    wait_until("all are counted", || counts() == (true, [1.0, 1.0, 0.0, 1.0]));
+}
+
+#[test]
+fn a_reload_that_fails_is_in_the_metrics() {
+    let mut files = Files::new("reloads");
+    let server = files.serve();
+    let page = |files: &Files| get(&mut files.connect(server.address()), "/metrics").body;
+    let read_at = |page: &str| figure(page, "parlor_last_reload_success_timestamp_seconds");
+    let began = page(&files);
+    assert!(read_at(&began) > 1.7e9 && figure(&began, "parlor_last_reload_successful") == 1.0);
+    fs::write(files.folder.join("cert.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    server.reload_certificate().unwrap().unwrap_err();
+    let failed = page(&files);
+    assert_eq!(figure(&failed, "parlor_last_reload_successful"), 0.0);
+    assert_eq!(figure(&failed, "parlor_reloads_total{result=\"failed\"}"), 1.0);
+    assert_eq!(read_at(&failed), read_at(&began));
+    thread::sleep(Duration::from_millis(10));
+    files.replace();
+    server.reload_certificate().unwrap().unwrap();
+    let replaced = page(&files);
+    assert_eq!(figure(&replaced, "parlor_last_reload_successful"), 1.0);
+    assert_eq!(figure(&replaced, "parlor_reloads_total{result=\"replaced\"}"), 1.0);
+    assert!(read_at(&replaced) > read_at(&began));
+}
+
 #[test]
 fn a_mistake_in_the_files_is_named() {
     let files = Files::new("wrong");

@@ -29,7 +29,8 @@ impl Idempotency {
         self.answers.get(&(room.clone(), String::from(key))).copied()
     }
 
-    /// Stores the position of the publication with this key, and forgets the oldest keys above `idempotency_keys`.
+    /// Stores the position of the publication with this key, and forgets the oldest keys above `idempotency_keys`. Returns how
+    /// many.
     pub fn remember(
         &mut self,
         now: Instant,
@@ -37,13 +38,16 @@ impl Idempotency {
         key: String,
         position: Option<LogPosition>,
         limits: &Limits,
-    ) {
+    ) -> u64 {
         let known = (room.clone(), key);
         self.answers.insert(known.clone(), position);
         self.order.push_back((now.after(limits.idempotency_window), known));
+        let mut forgotten = 0;
         while self.order.len() > limits.idempotency_keys {
             self.forget_oldest();
+            forgotten += 1;
         }
+        forgotten
     }
 
     /// Forgets the keys that are older than `idempotency_window`.

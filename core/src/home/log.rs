@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::map::Keys;
 use crate::names::RoomName;
 use crate::publication::{EpochText, LogPage, LogPosition, Publication, Replay, Replayed};
+use crate::tallies::Recoveries;
 use crate::time::{Deadline, Instant};
 use crate::timers::Armed;
 use crate::wire::shapes::{publication_bytes, replayed_bytes};
@@ -42,6 +43,9 @@ struct Retained {
     at: Instant,
     publication: Arc<Publication>,
 }
+
+/// The count of a reason for which what was missed is not sent.
+type Unrecovered = fn(&mut Recoveries) -> &mut u64;
 
 impl Log {
     /// Creates an empty log for this room, with offset 0.
@@ -138,7 +142,7 @@ impl Log {
     ///
     /// # Errors
     /// Returns 112 when the missed publications are not all available and the request is to refuse in that case.
-    pub fn replay(&self, replay: &Replay, limits: &Limits) -> Result<Replayed, Error> {
+    pub fn replay(&self, replay: &Replay, limits: &Limits, counts: &mut Recoveries) -> Result<Replayed, Error> {
         match replay {
             Replay::None => Ok(Replayed::default()),
             Replay::Last(count) => {
@@ -148,30 +152,50 @@ impl Log {
                 Ok(Replayed { recovered: None, publications })
             }
             Replay::Since { epoch, offset, or_refuse } => match self.missed(epoch, *offset, limits) {
-                Some(publications) => Ok(Replayed { recovered: Some(true), publications }),
-                None if *or_refuse => Err(ErrorCode::Unrecoverable.into()),
-                None => Ok(Replayed { recovered: Some(false), publications: Vec::new() }),
+                Ok(publications) => {
+                    counts.recovered += 1;
+                    Ok(Replayed { recovered: Some(true), publications })
+                }
+                Err(why) => {
+                    *why(counts) += 1;
+                    if *or_refuse {
+                        return Err(ErrorCode::Unrecoverable.into());
+                    }
+                    Ok(Replayed { recovered: Some(false), publications: Vec::new() })
+                }
             },
         }
     }
 
-    /// Returns all publications after a position. Returns `None` when the position is of another epoch, when `offset` is
-    /// the name of neither a retained publication, nor of the one before the oldest, nor the top, or when what follows
-    /// exceeds a reply's bounds (`reply_messages`, `reply_bytes`). O(log n) in the retained publications.
-    fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Option<Vec<Arc<Publication>>> {
+    /// Returns all publications after a position. O(log n) in the retained publications.
+    ///
+    /// # Errors
+    /// Returns the count of such failures: the position is of another epoch, `offset` is the name of neither a retained
+    /// publication, nor of the one before the oldest, nor the top, or what follows exceeds a reply's bounds (`reply_messages`,
+    /// `reply_bytes`).
+    fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Result<Vec<Arc<Publication>>, Unrecovered> {
         let first = self.retained.partition_point(|retained| retained.publication.offset <= offset);
         let next = self.retained.get(first).map(|retained| retained.publication.prev);
         let is_named = next.unwrap_or(self.top) == offset;
         let known = epoch.is_empty() || *epoch == *EpochText::of(self.epoch);
-        if !known || !is_named || self.retained.len() - first > limits.reply_messages {
-            return None;
+        if !known {
+            return Err(|counts| &mut counts.other_epoch);
+        }
+        if !is_named {
+            return Err(|counts| &mut counts.not_retained);
+        }
+        if self.retained.len() - first > limits.reply_messages {
+            return Err(|counts| &mut counts.too_much);
         }
         let missed = self.retained.range(first..);
         let missed = Replayed {
             recovered: None,
             publications: missed.map(|retained| Arc::clone(&retained.publication)).collect(),
         };
-        (replayed_bytes(&missed) <= limits.reply_bytes).then_some(missed.publications)
+        if replayed_bytes(&missed) > limits.reply_bytes {
+            return Err(|counts| &mut counts.too_much);
+        }
+        Ok(missed.publications)
     }
 
     /// Returns a page of the retained publications, cut after the last that fits into a reply (`reply_messages`,

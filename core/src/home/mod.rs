@@ -27,6 +27,7 @@ use crate::names::{RoomName, UserId};
 use crate::node::{Node, ShardId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
 use crate::snapshot::KeyView;
+use crate::tallies::{Evictions, Recoveries};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
 use absences::Absences;
@@ -72,6 +73,8 @@ pub(crate) struct Home {
     idempotency: Idempotency,
     /// The number of publications.
     published: u64,
+    recoveries: Recoveries,
+    evictions: Evictions,
     keys: Keys,
     errands: Errands,
     /// Members of hubs that were lost, which have not left yet.
@@ -114,6 +117,8 @@ impl Home {
             epochs: Epochs::new(epoch_keys),
             idempotency: Idempotency::new(keys),
             published: 0,
+            recoveries: Recoveries::default(),
+            evictions: Evictions::default(),
             keys,
             errands: Errands::default(),
             lost: VecDeque::new(),
@@ -249,6 +254,16 @@ impl Home {
         self.published
     }
 
+    /// Returns the number of joins that asked for what was missed, by what became of that.
+    pub fn recoveries(&self) -> Recoveries {
+        self.recoveries
+    }
+
+    /// Returns the losses because of limits.
+    pub fn evictions(&self) -> Evictions {
+        self.evictions
+    }
+
     /// Returns the bytes that all logs retain; a payload in several logs counts once.
     pub fn bytes(&self) -> usize {
         self.charges.bytes()
@@ -356,10 +371,10 @@ impl Home {
             self.admit_to_user(found, &room, &member, config)?;
         }
         let (at, replay) = match found {
-            Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits)?),
+            Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits, &mut self.recoveries)?),
             None => {
                 let log = self.new_log(&room);
-                let replay = log.replay(replay, &config.limits)?;
+                let replay = log.replay(replay, &config.limits, &mut self.recoveries)?;
                 (self.insert(log), replay)
             }
         };
@@ -441,9 +456,11 @@ impl Home {
         let users_room = at.filter(|_| has_grace);
         let has_other =
             users_room.is_some_and(|at| self.logs[at as usize].members.note_leave(&info.user, may_be_absent));
-        if may_be_absent && self.absences.len() < config.limits.absences && !has_other {
+        let is_to_be_absent = may_be_absent && !has_other;
+        if is_to_be_absent && self.absences.len() < config.limits.absences {
             self.absences.begin(room, info, now.after(grace));
         } else {
+            self.evictions.absences += u64::from(is_to_be_absent);
             self.departed(room, at, info);
         }
     }
@@ -516,7 +533,7 @@ impl Home {
             return position;
         }
         let position = self.publish(now, room, draft, config);
-        self.idempotency.remember(now, room, key, position, &config.limits);
+        self.evictions.idempotency_keys += self.idempotency.remember(now, room, key, position, &config.limits);
         position
     }
 
@@ -525,7 +542,7 @@ impl Home {
     fn publish(&mut self, now: Instant, room: &RoomName, draft: Draft, config: &Config) -> Option<LogPosition> {
         self.published += 1;
         let found = self.find(room);
-        if draft.skip_history || (found.is_none() && !self.may_begin_log(room, &draft, config)) {
+        if draft.skip_history || (found.is_none() && !self.admit_log(room, &draft, config)) {
             return self.deliver_unlogged(room, found, draft);
         }
         let at = found.unwrap_or_else(|| self.insert(self.new_log(room)));
@@ -546,6 +563,7 @@ impl Home {
         }
         if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > config.limits.logs) {
             self.evict_log(oldest);
+            self.evictions.logs += 1;
         }
         self.tell_members(at, |room| HomeEvent::Publication { room, publication: Arc::clone(&publication) });
         self.touch(now, at);
@@ -554,10 +572,12 @@ impl Home {
     }
 
     /// Returns `true` when a log may begin with this draft in a room without members: it will be retained, and the
-    /// number of logs is below `logs` or an idle log can be evicted.
-    fn may_begin_log(&self, room: &RoomName, draft: &Draft, config: &Config) -> bool {
+    /// number of logs is below `logs` or an idle log can be evicted. Counts one that has no place.
+    fn admit_log(&mut self, room: &RoomName, draft: &Draft, config: &Config) -> bool {
         let fits = config.keeps_history(room) && draft.bytes() <= config.policy(room).largest_log(&config.limits);
-        fits && (self.numbered < config.limits.logs || self.idle.oldest().is_some())
+        let has_place = self.numbered < config.limits.logs || self.idle.oldest().is_some();
+        self.evictions.logs += u64::from(fits && !has_place);
+        fits && has_place
     }
 
     /// Delivers a draft that gets no offset. When no log exists for it to be numbered in, although the draft asks for
@@ -600,6 +620,7 @@ impl Home {
             let fullest = self.fullness.fullest().expect("retained bytes belong to a log");
             while self.bytes() > config.limits.history_bytes && self.fullness.fullest() == Some(fullest) {
                 self.logs[fullest as usize].drop_oldest(&mut self.charges);
+                self.evictions.history_bytes += 1;
                 self.update_fullness(fullest);
             }
             if fullest != at {

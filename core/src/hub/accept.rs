@@ -1,5 +1,6 @@
 //! The admission of new connections, within the limits of the node and of their address.
 
+use super::states::ConnectionState;
 use super::{Hub, Owner};
 use crate::admission::address::{Address, AddressUse};
 use crate::connection::deadlines::{Deadlines, Timer};
@@ -22,6 +23,7 @@ impl Hub {
         let twin = self.clients.insert(client, id.slot);
         assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");
         self.totals.accepted += 1;
+        self.states.add(&self.conns[id.slot].protocol, ConnectionState::Opening);
         self.arm(id.slot, Timer::Phase, self.config.limits.handshake_timeout);
         Ok(id)
     }

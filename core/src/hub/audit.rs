@@ -1,7 +1,9 @@
 //! The checks of a hub that cost as much as it holds.
 
 use super::agenda::Work;
+use super::states::StateCounts;
 use super::{Hub, Owner};
+use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::pending::{PendingJoin, Reasons};
@@ -18,6 +20,8 @@ impl Hub {
         assert_eq!(self.clients.len(), self.conns.len(), "G3: every client id is a connection's");
         let ended: u64 = self.totals.closed.values().sum();
         assert_eq!(self.totals.accepted, ended + self.conns.len() as u64, "G7: who is accepted ends, once");
+        let by_peers = self.totals.closed.get(&CloseCause::PeerClose).copied().unwrap_or_default();
+        assert_eq!(self.totals.peer_closes.sum(), by_peers, "G8: who closes has a code, or none");
         let mut waiting = 0;
         let mut outbox_bytes = 0;
         let mut inbound_bytes = 0;
@@ -30,8 +34,9 @@ impl Hub {
         assert_eq!(outbox_bytes, self.outbox_bytes, "G8: what waits for sockets counts its bytes");
         assert_eq!(inbound_bytes, self.inbound_bytes, "G8: what clients have sent and is kept counts its bytes");
         self.audit_totals();
-        let ready = || self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
-        assert_eq!(ready().count(), self.ready, "G8: those who are ready are counted");
+        let mut states = StateCounts::default();
+        self.conns.iter().for_each(|(_, conn)| states.add(&conn.protocol, conn.state()));
+        assert_eq!(states, self.states, "G8: connections are counted by protocol and state");
         let anonymous = self.open_connections().filter(|open| open.is_ready_anonymous()).count();
         assert_eq!(anonymous, self.ready_anonymous, "G8: those who are ready without a user are counted");
         let dropped = self.totals.frames_dropped.values().sum::<u64>() + self.totals.pongs_replaced;
@@ -169,6 +174,7 @@ mod tests {
     use crate::config::Config;
     use crate::connection::pending::{JoinLeave, JoinReason, Reasons};
     use crate::hub::gather::Caller;
+    use crate::hub::states::ConnectionState;
     use crate::hub::tickets::Asker;
     use crate::ids::ConnId;
     use crate::input::{CallId, Input};
@@ -221,7 +227,11 @@ mod tests {
                     let more = hub.inbound_bytes;
                     hub.conns[Slot::at(0)].open_mut().expect("it is open").inbound.is_unread(more);
                 }),
-                ("G8: those who are ready are counted", |hub| hub.ready += 1),
+                ("G8: connections are counted by protocol and state", |hub| {
+                    let protocol = hub.conns[Slot::at(0)].protocol.clone();
+                    hub.states.change(&protocol, ConnectionState::Ready, ConnectionState::Closing);
+                }),
+                ("G8: who closes has a code, or none", |hub| hub.totals.peer_closes.other += 1),
                 ("G8: those who are ready without a user are counted", |hub| hub.ready_anonymous += 1),
                 ("G8: connections are counted by address", |hub| hub.addresses[0].connections += 1),
                 ("G3: no address is kept for nothing", |hub| {

@@ -66,7 +66,9 @@ impl Hub {
             }
             Phase::Open(open) => {
                 if !access::admits_anonymous(&self.config) && open.pending_auth.is_none() {
-                    self.token_refused(slot, "no token arrived within authenticate_timeout");
+                    self.token_refused(slot, "no token arrived within authenticate_timeout", |tokens| {
+                        &mut tokens.missing
+                    });
                 }
                 self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale);
             }

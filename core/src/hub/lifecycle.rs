@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::Owner;
+use super::states::ConnectionState;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::connection::closing::{Closing, PeerSide, SealOutcome};
 use crate::connection::deadlines::Timer;
@@ -104,7 +105,7 @@ impl Hub {
     /// Ends a connection, or does nothing where that is under way.
     pub(super) fn close(&mut self, slot: Slot, cause: CloseCause) {
         if cause == CloseCause::TokenRequired {
-            self.token_refused(slot, "a token is required, and none was sent");
+            self.token_refused(slot, "a token is required, and none was sent", |tokens| &mut tokens.missing);
         }
         self.close_with(slot, cause, cause.reason());
     }
@@ -150,7 +151,7 @@ impl Hub {
         let conn = &mut self.conns[slot];
         self.totals.frames_queued += u64::from(sealed.close);
         self.totals.drop_frames(closing.cause, sealed.dropped);
-        self.ready -= usize::from(sealed.was_ready);
+        self.states.change(&conn.protocol, ConnectionState::open(sealed.was_ready), ConnectionState::Closing);
         self.ready_anonymous -= usize::from(sealed.was_anonymous);
         self.inbound_bytes -= sealed.inbound;
         self.outbox_bytes = self.outbox_bytes - sealed.waited + closing.sealed.queue().bytes();
@@ -200,7 +201,7 @@ impl Hub {
         // Counted where it is: a connection is large, and moved no more often than it has to be.
         let conn = &mut self.conns[slot];
         self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Deadline::NONE);
-        self.ready -= usize::from(conn.ready().is_some());
+        self.states.remove(&conn.protocol, conn.state());
         self.ready_anonymous -= usize::from(conn.open().is_some_and(Open::is_ready_anonymous));
         self.inbound_bytes -= conn.open().map_or(0, |open| open.inbound.bytes());
         let unsent = conn.queue();
@@ -214,7 +215,7 @@ impl Hub {
         if let Some(address) = address {
             self.release_address(address);
         }
-        *self.totals.closed.entry(end.cause).or_default() += 1;
+        self.totals.count_end(end.cause, end.reason().code());
         self.effects.push(Effect::Closed { conn: id, end });
     }
 }

@@ -213,12 +213,13 @@ impl Hub {
             None
         };
         if let Some(wrong) = wrong {
-            self.token_refused(slot, wrong);
+            self.token_refused(slot, wrong, |tokens| &mut tokens.foreign);
             return Err(TokenError::content(wrong).error());
         }
         let (until, ttl) = (identity.until, identity.ttl());
         let token = identity.token;
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
+        self.totals.tokens.accepted += 1;
         Ok(Grant { room: room.clone(), info, until, ttl, rights: identity.allow, token })
     }
 

@@ -26,6 +26,7 @@ mod revocation;
 mod session;
 mod shutdown;
 mod slow_consumers;
+mod states;
 mod sweep;
 mod tickets;
 mod tokens;
@@ -65,6 +66,7 @@ use alloc::vec::Vec;
 use connections::Connections;
 use core::time::Duration;
 use gather::{Caller, Gather};
+use states::StateCounts;
 use tickets::{Asker, Tickets};
 
 /// The part of an input that is for the home of the same shard.
@@ -112,8 +114,8 @@ pub(crate) struct Hub {
     occupied: usize,
     anonymous: UserId,
     totals: Totals,
-    /// Connections that are ready.
-    ready: usize,
+    /// Connections by protocol and state.
+    states: StateCounts,
     /// Connections that are ready and have no user.
     ready_anonymous: usize,
     /// Bytes that wait in all outboxes.
@@ -184,7 +186,7 @@ impl Hub {
             occupied: 0,
             anonymous: UserId::anonymous(),
             totals: Totals::default(),
-            ready: 0,
+            states: StateCounts::default(),
             ready_anonymous: 0,
             outbox_bytes: 0,
             revocations: Revocations::default(),

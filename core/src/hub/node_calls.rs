@@ -82,7 +82,7 @@ impl Hub {
         Info {
             node: self.config.node.clone(),
             version: self.config.version.clone(),
-            clients: self.ready,
+            clients: self.states.ready(),
             users,
             anonymous: self.ready_anonymous,
             channels: rooms,

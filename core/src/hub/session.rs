@@ -1,6 +1,7 @@
 //! From a token to a session: who a connection is, and which rooms it is in from the start.
 
 use super::Hub;
+use super::states::ConnectionState;
 use crate::close::CloseCause;
 use crate::connection::Stage;
 use crate::connection::deadlines::Timer;
@@ -95,8 +96,10 @@ impl Hub {
         }
         let Some(open) = self.conns[slot].open_mut() else { return };
         open.stage = if is_answered { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
-        self.ready += usize::from(!is_answered);
-        self.ready_anonymous += usize::from(open.is_ready_anonymous());
+        let is_anonymous = open.is_ready_anonymous();
+        if !is_answered {
+            self.count_ready(slot, is_anonymous);
+        }
         if !is_answered {
             // Those of which nothing is to be replayed wait for nothing.
             rooms.sort_by_key(|(.., replay)| *replay != Replay::None);
@@ -127,13 +130,19 @@ impl Hub {
             return;
         }
         let Stage::Joining(connect) = core::mem::replace(&mut open.stage, Stage::Ready) else { return };
-        self.ready += 1;
-        self.ready_anonymous += usize::from(open.is_ready_anonymous());
+        let is_anonymous = open.is_ready_anonymous();
+        self.count_ready(slot, is_anonymous);
         self.disarm(slot, Timer::Phase);
         self.tell_connected(slot, &connect);
         for frame in connect.held {
             self.enqueue(slot, frame);
         }
+    }
+
+    /// Counts a connection that was opening and is ready.
+    fn count_ready(&mut self, slot: Slot, is_anonymous: bool) {
+        self.states.change(&self.conns[slot].protocol, ConnectionState::Opening, ConnectionState::Ready);
+        self.ready_anonymous += usize::from(is_anonymous);
     }
 
     /// The connection is in every room that it starts in.

@@ -7,6 +7,7 @@ use crate::effect::Effect;
 use crate::ids::Slot;
 use crate::policy::access;
 use crate::protocol::{CommandId, Mistake, ServerMessage, Start};
+use crate::tallies::TokenVerdicts;
 use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict, Validator, unknown_key_error};
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::boxed::Box;
@@ -38,7 +39,7 @@ impl Hub {
         let verdict = if pending.is_for_room() { verdict } else { verdict.of_connection() };
         if let Some(why) = verdict.failure() {
             let why = why.to_string();
-            self.token_refused(slot, &why);
+            self.token_refused(slot, &why, |counts| verdict.count(counts));
         }
         match pending {
             PendingAuth::Connect(connect) => self.connect_authenticated(slot, *connect, verdict),
@@ -101,6 +102,7 @@ impl Hub {
     /// Keeps what a revocation of this token looks for. What follows from the token comes later: should it be revoked while
     /// the connection waits for a home, the connection ends.
     fn accept_token(&mut self, slot: Slot, identity: &mut Identity) {
+        self.totals.tokens.accepted += 1;
         if let Some(open) = self.conns[slot].open_mut() {
             open.token = identity.token.take();
         }
@@ -124,8 +126,9 @@ impl Hub {
         }
     }
 
-    /// Reports the reason for which a token was refused.
-    pub(super) fn token_refused(&mut self, slot: Slot, why: &str) {
+    /// Reports the reason for which a token was refused, and counts it.
+    pub(super) fn token_refused(&mut self, slot: Slot, why: &str, count: impl FnOnce(&mut TokenVerdicts) -> &mut u64) {
+        *count(&mut self.totals.tokens) += 1;
         let conn = self.conns[slot].id;
         self.effects.push(Effect::TokenRefused { conn, why: Box::new(why.into()) });
     }
@@ -133,7 +136,7 @@ impl Hub {
     /// Ends a connection whose token is of another user than it has.
     pub(super) fn close_as_anothers(&mut self, slot: Slot) {
         const WHY: &str = "the token belongs to another user";
-        self.token_refused(slot, WHY);
+        self.token_refused(slot, WHY, |tokens| &mut tokens.foreign);
         self.close_because(slot, CloseCause::BadRequest, WHY);
     }
 

@@ -83,11 +83,14 @@ impl Hub {
     pub fn gauges(&self) -> Gauges {
         Gauges {
             connections: self.conns.len(),
-            ready: self.ready,
+            ready: self.states.ready(),
+            json: self.states.json(),
+            plain: self.states.plain(),
             users: self.online,
             rooms: self.occupied,
             memberships: self.registry.memberships(),
             outbox_bytes: self.outbox_bytes,
+            inbound_bytes: self.inbound_bytes + self.bodies,
             ..Gauges::default()
         }
     }

@@ -40,6 +40,10 @@ pub(crate) enum Protocol {
 impl Protocol {
     /// The number of protocols.
     pub const COUNT: usize = if cfg!(test) { 3 } else { 2 };
+    /// The number of Centrifuge JSON.
+    pub const JSON: usize = 0;
+    /// The number of the `plain` protocol.
+    pub const PLAIN: usize = 1;
 
     /// Returns the protocol that the target of an upgrade request selects, and the token in its URL.
     pub fn of(target: Target) -> (Self, Option<String>) {
@@ -75,8 +79,8 @@ impl Protocol {
     /// encoded of a publication.
     pub fn number(&self) -> usize {
         match self {
-            Self::Json { .. } => 0,
-            Self::Plain(_) => 1,
+            Self::Json { .. } => Self::JSON,
+            Self::Plain(_) => Self::PLAIN,
             #[cfg(test)]
             Self::Octets {} => 2,
         }

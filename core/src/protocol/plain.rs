@@ -142,7 +142,9 @@ fn words(mistake: Mistake<'_>) -> Cow<'static, str> {
         Mistake::TooEarly | Mistake::TokenRequired => "a token is required: {\"type\":\"auth\",\"token\":…}".into(),
         Mistake::Unreadable => "Invalid JSON format".into(),
         Mistake::InvalidToken(TokenError::Unverified(_)) => INVALID_TOKEN.into(),
-        Mistake::InvalidToken(error @ TokenError::Content { .. }) => format!("{INVALID_TOKEN}: {error}").into(),
+        Mistake::InvalidToken(error @ (TokenError::Content { .. } | TokenError::Revoked)) => {
+            format!("{INVALID_TOKEN}: {error}").into()
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::limits::Limit;
 use crate::names::{BadName, RoomName, UserId};
 use crate::policy::capabilities::{Capabilities, Rights};
 use crate::protocol::readable;
+use crate::tallies::TokenVerdicts;
 use crate::time::{Deadline, Instant, Now};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -65,6 +66,8 @@ impl OutsideValidity {
 pub(crate) enum TokenError {
     /// The verifier rejects the token. The client is not told the reason, which would help to forge one.
     Unverified(BadToken),
+    /// A backend has revoked the token.
+    Revoked,
     /// A claim has a value that is not allowed.
     Content { words: Cow<'static, str>, limit: Option<Limit> },
 }
@@ -87,7 +90,7 @@ impl TokenError {
     pub fn limit(&self) -> Option<Limit> {
         match self {
             Self::Content { limit, .. } => *limit,
-            Self::Unverified(_) => None,
+            Self::Unverified(_) | Self::Revoked => None,
         }
     }
 
@@ -95,6 +98,7 @@ impl TokenError {
     pub fn close_reason(&self) -> CloseReason {
         match self {
             Self::Unverified(_) => CloseCause::InvalidToken.reason(),
+            Self::Revoked => CloseCause::InvalidToken.reason().because(REVOKED),
             Self::Content { words, .. } => CloseCause::InvalidToken.reason().because(words),
         }
     }
@@ -104,6 +108,7 @@ impl TokenError {
         let code = ErrorCode::PermissionDenied;
         match self {
             Self::Unverified(_) => code.into(),
+            Self::Revoked => Error::new(code, format!("{}: {REVOKED}", code.message())),
             Self::Content { words, limit } => {
                 Error { code, message: format!("{}: {words}", code.message()).into(), limit }
             }
@@ -115,6 +120,7 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unverified(why) => write!(f, "{why}"),
+            Self::Revoked => f.write_str(REVOKED),
             Self::Content { words, .. } => f.write_str(words),
         }
     }
@@ -158,6 +164,25 @@ impl TokenVerdict {
         }
     }
 
+    /// Returns the count of tokens that are judged like this one.
+    pub fn count<'c>(&self, counts: &'c mut TokenVerdicts) -> &'c mut u64 {
+        match self {
+            Self::Good(_) => &mut counts.accepted,
+            Self::OutsideValidity(OutsideValidity::Expired) => &mut counts.expired,
+            Self::OutsideValidity(OutsideValidity::NotYetValid) => &mut counts.not_yet_valid,
+            Self::Unknown => &mut counts.key_not_fetched,
+            Self::Bad(TokenError::Revoked) => &mut counts.revoked,
+            Self::Bad(TokenError::Content { .. }) => &mut counts.content,
+            Self::Bad(TokenError::Unverified(why)) => match why {
+                BadToken::NoKey | BadToken::UnknownKey | BadToken::Algorithm => &mut counts.key,
+                BadToken::KeyNotFetched => &mut counts.key_not_fetched,
+                BadToken::Malformed | BadToken::Claim(_) => &mut counts.malformed,
+                BadToken::Signature => &mut counts.signature,
+                BadToken::Audience | BadToken::Issuer => &mut counts.audience,
+            },
+        }
+    }
+
     /// Returns the reason for which the token is not valid, for the operator.
     pub fn failure(&self) -> Option<&dyn fmt::Display> {
         match self {
@@ -195,7 +220,7 @@ impl Validator<'_> {
             return TokenVerdict::OutsideValidity(outside);
         }
         match self.identity(claims) {
-            Ok(identity) if self.is_revoked(&identity) => TokenVerdict::Bad(TokenError::content(REVOKED)),
+            Ok(identity) if self.is_revoked(&identity) => TokenVerdict::Bad(TokenError::Revoked),
             Ok(identity) => TokenVerdict::Good(identity),
             Err(error) => TokenVerdict::Bad(error),
         }

@@ -5,6 +5,7 @@ mod world;
 
 mod api;
 mod calls;
+mod figures;
 mod history_bounds;
 mod json;
 mod lifecycle;

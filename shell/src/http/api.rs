@@ -6,6 +6,7 @@ use super::session::HttpSession;
 use crate::auth::ApiKey;
 use crate::config::ApiErrorMode;
 use crate::net::refusals::RefusalReason;
+use crate::observe::metrics::api_calls::CallResult;
 use crate::runtime::shard::ShardRuntime;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Incoming};
@@ -37,30 +38,45 @@ pub(super) async fn answer(
     if request.method() != Method::POST {
         return response::method_not_allowed("POST");
     }
+    let (result, response) = answer_post(shard, method, request, session, address).await;
+    shard.call_figures.count(method, result);
+    response
+}
+
+/// Answers a POST, and says what is counted of it.
+async fn answer_post(
+    shard: &ShardRuntime,
+    method: &str,
+    request: Request<Incoming>,
+    session: &HttpSession,
+    address: IpAddr,
+) -> (CallResult, Response<ResponseBody>) {
     let backend = match authenticate(shard, request.headers(), address, AskedFor::Call) {
         Ok(key) => Backend { key, address },
-        Err(response) => return *response,
+        Err(response) => return (CallResult::Denied, *response),
     };
     session.has_key.set(true);
     let mode = match error_mode(request.headers(), shard.settings.api_error_mode) {
         Ok(mode) => mode,
-        Err(error) => return call_response(&Err(error), ApiErrorMode::Transport),
+        Err(error) => return (CallResult::ClientError, call_response(&Err(error), ApiErrorMode::Transport)),
     };
-    let Some(reservation) = BodyReservation::take(shard, request.body()) else { return bodies_exhausted(shard) };
-    let response = match read_body(shard, request, mode).await {
+    let Some(reservation) = BodyReservation::take(shard, request.body()) else {
+        return (CallResult::ServerError, bodies_exhausted(shard));
+    };
+    let answered = match read_body(shard, request, mode).await {
         Ok(body) => {
             session.unread.set(false);
             if body.len() > SHORT_BODY_BYTES {
                 shard.rounds.take(body.len().saturating_mul(PARSING_COST)).await;
             }
-            call(shard, &backend, method, &body)
-                .await
-                .map_or_else(|| restarting(shard), |result| call_response(&result, mode))
+            let result = call(shard, &backend, method, &body).await;
+            let response = result.as_ref().map_or_else(|| restarting(shard), |result| call_response(result, mode));
+            (CallResult::of(result.as_ref()), response)
         }
-        Err(response) => *response,
+        Err(response) => (CallResult::ClientError, *response),
     };
     drop(reservation);
-    response
+    answered
 }
 
 /// The backend that makes a call.
@@ -155,18 +171,16 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
     Ok(bytes)
 }
 
-/// Parses a call, makes it, and counts it. None when an invariant broke, before the call or during it.
+/// Parses a call and makes it. None when an invariant broke, before the call or during it.
 async fn call(shard: &ShardRuntime, backend: &Backend<'_>, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
-    let result = match api::json::parse(method, body, &shard.config) {
+    match api::json::parse(method, body, &shard.config) {
         Ok(command) => make(shard, backend, method, command).await,
         Err(error) => {
             // The core counts only what reaches it.
             error.limit.into_iter().for_each(|limit| shard.count_limit(limit));
             Some(Err(error))
         }
-    };
-    shard.call_figures.count(method, result.as_ref());
-    result
+    }
 }
 
 /// Leaves of a call what the key allows, makes it, and logs it. None as for [`call`].

@@ -4,6 +4,7 @@ use super::response::error_response;
 use super::session::{HttpSession, record_limit};
 use crate::net::client_socket::ClientSocket;
 use crate::net::tls::TlsSocket;
+use crate::observe::metrics::handshakes::HandshakeResult;
 use crate::runtime::shard::ShardRuntime;
 use hyper::StatusCode;
 use parlor_core::{Address, Limit};
@@ -38,6 +39,7 @@ pub(super) async fn perform(
         () = session.guard.displaced() => Err(HandshakeEnd::Limit(Limit::HttpConnections)),
         () = shard.close_idle() => return None,
     };
+    shard.handshake_figures.count(result_of(&handshake));
     match handshake {
         Ok(socket) => return Some(ClientSocket::Tls(socket)),
         Err(HandshakeEnd::Limit(limit)) => record_limit(shard, limit, session.address),
@@ -54,6 +56,18 @@ pub(super) async fn perform(
         Err(HandshakeEnd::Failed(_)) => {}
     }
     None
+}
+
+/// The result, as it is counted.
+fn result_of(handshake: &Result<Box<TlsSocket>, HandshakeEnd>) -> HandshakeResult {
+    match handshake {
+        Ok(_) => HandshakeResult::Done,
+        Err(HandshakeEnd::Limit(Limit::RequestTimeout)) => HandshakeResult::TimedOut,
+        Err(HandshakeEnd::Limit(_)) => HandshakeResult::Refused,
+        Err(HandshakeEnd::Plain(_)) => HandshakeResult::Failed,
+        Err(HandshakeEnd::Failed(error)) if error.kind() == ErrorKind::InvalidData => HandshakeResult::Failed,
+        Err(HandshakeEnd::Failed(_)) => HandshakeResult::Gone,
+    }
 }
 
 /// Waits for the first bytes, so that only who speaks counts, and begins the handshake that they ask for.

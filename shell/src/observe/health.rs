@@ -25,6 +25,7 @@ struct Health<'a> {
     logs: usize,
     history_bytes: usize,
     outbox_bytes: usize,
+    inbound_bytes: usize,
     http_connections: usize,
     /// The keys of `token_jwks`, where it is set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,6 +34,8 @@ struct Health<'a> {
     log_lines_dropped: u64,
     /// Number of times that an invariant broke and a new shard began.
     restarts: u64,
+    /// Whether the files that are read again could be used the last time.
+    last_reload_successful: bool,
     /// Limits on connections, by configuration key.
     limits: BTreeMap<&'static str, String>,
     totals: TotalsView,
@@ -72,6 +75,14 @@ struct TotalsView {
     refused: BTreeMap<&'static str, u64>,
     /// Connections that ended, by cause.
     closed: BTreeMap<&'static str, u64>,
+    /// Those that clients have closed, by the code of their Close frame.
+    peer_closes: BTreeMap<&'static str, u64>,
+    /// Tokens, by how they were judged.
+    authentications: BTreeMap<&'static str, u64>,
+    /// Joins that asked for what was missed, by what became of that.
+    recoveries: BTreeMap<&'static str, u64>,
+    /// What was given up early, by the limit that left no place for it.
+    evictions: BTreeMap<&'static str, u64>,
     messages_in: u64,
     published: u64,
     frames_queued: u64,
@@ -103,6 +114,10 @@ impl TotalsView {
             // Contained in the counts by reason.
             refused: _,
             ref closed,
+            peer_closes,
+            tokens,
+            recoveries,
+            evictions,
             messages_in,
             published,
             frames_queued,
@@ -129,6 +144,10 @@ impl TotalsView {
             accepted,
             refused,
             closed: closed.iter().map(|(cause, count)| (cause.name(), *count)).collect(),
+            peer_closes: peer_closes.named().collect(),
+            authentications: tokens.named().collect(),
+            recoveries: recoveries.named().collect(),
+            evictions: evictions.named().collect(),
             messages_in,
             published,
             frames_queued,
@@ -171,10 +190,12 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         logs: gauges.logs,
         history_bytes: gauges.history_bytes,
         outbox_bytes: gauges.outbox_bytes,
+        inbound_bytes: gauges.inbound_bytes,
         http_connections: shard.sockets.len(),
         token_jwks: shard.key_source.as_ref().map(|source| JwksView::new(&source.fetched())),
         log_lines_dropped: log::dropped(),
         restarts: shard.restarts + u64::from(shard.is_restarting()),
+        last_reload_successful: shard.reloads.is_good(),
         limits: connection_limits(&shard.settings),
         totals: TotalsView::new(totals, &shard.limit_hits.borrow(), shard.refusals.counts()),
         rates: shard.rates.borrow().until(now, totals),

@@ -6,3 +6,4 @@ pub mod input_log;
 pub mod log;
 pub(crate) mod metrics;
 pub(crate) mod rates;
+pub(crate) mod reloads;

@@ -17,7 +17,9 @@ use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
 use crate::observe::calls::CallLog;
 use crate::observe::metrics::api_calls::ApiCallFigures;
+use crate::observe::metrics::handshakes::HandshakeFigures;
 use crate::observe::rates::Rates;
+use crate::observe::reloads::Reloads;
 use parlor_core::Config;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
@@ -49,6 +51,7 @@ pub(crate) struct ShardRuntime {
     /// The lines of the log about calls.
     pub(crate) calls: CallLog,
     pub(crate) call_figures: ApiCallFigures,
+    pub(crate) handshake_figures: HandshakeFigures,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
@@ -59,6 +62,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) limit_hits: RefCell<BTreeMap<Limit, u64>>,
     /// Refusals, counted over all shards of the process.
     pub(crate) refusals: Rc<Refusals>,
+    /// The last reload, by the server's own thread.
+    pub(crate) reloads: Arc<Reloads>,
     /// The description of the API, served as `/openapi.json`.
     pub(crate) document: Document,
     /// The time of the last warning about a proxy that is not trusted.
@@ -91,6 +96,7 @@ impl ShardRuntime {
         key_source: Option<KeySource>,
         clock: Clock,
         refusals: Rc<Refusals>,
+        reloads: Arc<Reloads>,
         restarts: u64,
     ) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
@@ -104,6 +110,7 @@ impl ShardRuntime {
             handshakes: RefCell::default(),
             calls: CallLog::default(),
             call_figures: ApiCallFigures::default(),
+            handshake_figures: HandshakeFigures::default(),
             settings,
             config,
             clock,
@@ -111,6 +118,7 @@ impl ShardRuntime {
             rounds: Rc::default(),
             limit_hits: RefCell::default(),
             refusals,
+            reloads,
             document: Document::default(),
             proxy_warning: ProxyWarning::default(),
             restarts,

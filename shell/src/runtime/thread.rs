@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::net::listener::{self, Listener};
 use crate::net::refusals::Refusals;
 use crate::observe::rates::Rates;
+use crate::observe::reloads::Reloads;
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
@@ -55,10 +56,11 @@ pub(crate) fn run(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     key_source: Option<&KeySource>,
+    reloads: &Arc<Reloads>,
     stop: &watch::Receiver<bool>,
     pulse: Pulse,
 ) -> io::Result<()> {
-    run_with(listeners, settings, key_source, stop, pulse, |_| ())
+    run_with(listeners, settings, key_source, reloads, stop, pulse, |_| ())
 }
 
 /// Like [`run`], and calls `show` with each shard that begins.
@@ -66,6 +68,7 @@ fn run_with(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     key_source: Option<&KeySource>,
+    reloads: &Arc<Reloads>,
     stop: &watch::Receiver<bool>,
     pulse: Pulse,
     show: impl Fn(&Rc<ShardRuntime>),
@@ -84,7 +87,8 @@ fn run_with(
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
             let (settings, key_source) = (settings.clone(), key_source.cloned());
-            let shard = Rc::new(ShardRuntime::new(settings, key_source, clock, refusals.clone(), restarts));
+            let (refusals, reloads) = (refusals.clone(), reloads.clone());
+            let shard = Rc::new(ShardRuntime::new(settings, key_source, clock, refusals, reloads, restarts));
             let tasks = shard.spawn_tasks(&listeners);
             show(&shard);
             if shard.run_and_rest(tasks, stop.clone(), &mut backoff).await == ShardEnd::Stopped {
@@ -329,7 +333,8 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
-            let shard = Rc::new(ShardRuntime::new(Arc::default(), None, Clock::new(), Rc::default(), 0));
+            let reloads = Arc::new(Reloads::new(0));
+            let shard = Rc::new(ShardRuntime::new(Arc::default(), None, Clock::new(), Rc::default(), reloads, 0));
             let mut tasks = shard.spawn_tasks(&[plain(Rc::new(TcpListener::from_std(listener).unwrap()))]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
@@ -360,7 +365,8 @@ mod tests {
             let breaks = Arc::new(AtomicUsize::new(0));
             let wanted = breaks.clone();
             let thread = thread::spawn(move || {
-                run_with(&[plain(listener)], &Arc::default(), None, &stopped, Heart::new().1, |shard| {
+                let reloads = Arc::new(Reloads::new(0));
+                run_with(&[plain(listener)], &Arc::default(), None, &reloads, &stopped, Heart::new().1, |shard| {
                     spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
                 })
             });

@@ -28,19 +28,22 @@ fn health() -> Value {
         "logs",
         "history_bytes",
         "outbox_bytes",
+        "inbound_bytes",
         "http_connections",
         "log_lines_dropped",
         "restarts",
     ]);
     let count = json!({"anyOf": [unsigned(), {"type": "object", "additionalProperties": unsigned()}]});
+    let rates = json!({"type": "object", "additionalProperties": {"type": "number"}});
     let more = [
-        ("status", json!({"enum": ["ok", "stopping", "restarting"]})),
+        ("status", json!({"enum": ["ok", "starting", "stopping", "restarting"]})),
         ("version", text()),
         ("node", text()),
         ("uptime_seconds", json!({"type": "number"})),
         ("limits", json!({"type": "object", "additionalProperties": text()})),
         ("totals", json!({"type": "object", "additionalProperties": count})),
-        ("rates", json!({"type": "object", "additionalProperties": {"type": "number"}})),
+        ("rates", json!({"type": "object", "additionalProperties": rates})),
+        ("last_reload_successful", json!({"type": "boolean"})),
     ];
     for (field, description) in more {
         schema["properties"][field] = description;

@@ -3,18 +3,47 @@
 use super::histogram::Histogram;
 use parlor_core::api::Reply;
 use parlor_core::api::json::METHODS;
-use parlor_core::error::Error;
+use parlor_core::error::{Error, ErrorCode};
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// The results of a call, as a label has them: it was done, it was refused with an error, or an invariant broke meanwhile and
-/// nobody knows.
-const RESULTS: [&str; 3] = ["done", "refused", "unknown"];
+/// The result of a call, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallResult {
+    /// It was done.
+    Done,
+    /// The key is missing or wrong, or does not allow it.
+    Denied,
+    /// The call is wrong, too large, or more than a limit of its own allows.
+    ClientError,
+    /// The server could not take it, or lost what had to answer.
+    ServerError,
+    /// An invariant broke meanwhile, and nobody knows.
+    Unknown,
+}
+
+/// The values of the label, in the order of the results.
+const RESULTS: [&str; 5] = ["done", "denied", "client_error", "server_error", "unknown"];
+/// The value of the label for all methods that do not exist.
+const NO_METHOD: &str = "other";
+
+impl CallResult {
+    /// The class of a result.
+    pub(crate) fn of(result: Option<&Result<Reply, Error>>) -> Self {
+        match result {
+            Some(Ok(_)) => Self::Done,
+            Some(Err(Error { code: ErrorCode::Unauthorized | ErrorCode::PermissionDenied, .. })) => Self::Denied,
+            Some(Err(error)) if error.code.http_status() >= 500 => Self::ServerError,
+            Some(Err(_)) => Self::ClientError,
+            None => Self::Unknown,
+        }
+    }
+}
 
 /// The calls of a shard. As those of the core, these counts begin anew where an invariant broke.
 #[derive(Debug)]
 pub(crate) struct ApiCallFigures {
-    /// One row for each of [`METHODS`], one column for each of [`RESULTS`].
+    /// One row for each of [`METHODS`] and one for all others, one column for each of [`RESULTS`].
     counts: RefCell<Vec<[u64; RESULTS.len()]>>,
     /// Calls that only read.
     reads: Histogram,
@@ -24,21 +53,16 @@ pub(crate) struct ApiCallFigures {
 
 impl Default for ApiCallFigures {
     fn default() -> Self {
-        let counts = RefCell::new(vec![[0; RESULTS.len()]; METHODS.len()]);
+        let counts = RefCell::new(vec![[0; RESULTS.len()]; METHODS.len() + 1]);
         Self { counts, reads: Histogram::default(), writes: Histogram::default() }
     }
 }
 
 impl ApiCallFigures {
-    /// Counts a call that is over. A method that does not exist counts nowhere.
-    pub(crate) fn count(&self, method: &str, result: Option<&Result<Reply, Error>>) {
-        let Some(at) = METHODS.iter().position(|known| known.name == method) else { return };
-        let result = match result {
-            Some(Ok(_)) => 0,
-            Some(Err(_)) => 1,
-            None => 2,
-        };
-        self.counts.borrow_mut()[at][result] += 1;
+    /// Counts a call that is over.
+    pub(crate) fn count(&self, method: &str, result: CallResult) {
+        let at = METHODS.iter().position(|known| known.name == method).unwrap_or(METHODS.len());
+        self.counts.borrow_mut()[at][result as usize] += 1;
     }
 
     /// Counts the time from when a call was understood until its answer was there.
@@ -50,8 +74,8 @@ impl ApiCallFigures {
     /// The counts, by method and result.
     pub(super) fn counts(&self) -> Vec<(&'static str, &'static str, u64)> {
         let counts = self.counts.borrow();
-        let rows = METHODS.iter().zip(counts.iter());
-        rows.flat_map(|(method, row)| RESULTS.iter().zip(row).map(|(result, count)| (method.name, *result, *count)))
+        let rows = METHODS.iter().map(|method| method.name).chain([NO_METHOD]).zip(counts.iter());
+        rows.flat_map(|(method, row)| RESULTS.iter().zip(row).map(move |(result, count)| (method, *result, *count)))
             .collect()
     }
 

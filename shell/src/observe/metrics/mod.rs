@@ -4,6 +4,7 @@
 
 pub(crate) mod api_calls;
 mod exposition;
+pub(crate) mod handshakes;
 mod histogram;
 mod process;
 
@@ -13,7 +14,7 @@ use super::log;
 use crate::runtime::shard::ShardRuntime;
 use exposition::Exposition;
 use parlor_core::limits::{Limit, Value};
-use parlor_core::stats::{Gauges, Totals};
+use parlor_core::stats::{ConnectionStates, Gauges, Totals};
 use parlor_core::{CloseCause, EndedBy, Stats};
 
 /// The page in this form.
@@ -33,12 +34,27 @@ pub(crate) fn metrics(shard: &ShardRuntime, stats: &Stats, form: MetricsForm) ->
 
 /// Writes the sizes of the present state.
 fn write_state(page: &mut Exposition, gauges: &Gauges) {
-    let &Gauges { connections, ready, users, rooms, absences, memberships, logs, history_bytes, outbox_bytes } = gauges;
-    page.gauges(
-        "parlor_connections",
-        "WebSockets: those that are ready, and those that are not yet or are closing.",
-        [([("state", "ready")], ready as f64), ([("state", "other")], (connections - ready) as f64)],
-    );
+    let &Gauges {
+        // Contained in the numbers by protocol and state.
+        connections: _,
+        ready: _,
+        ref json,
+        ref plain,
+        users,
+        rooms,
+        absences,
+        memberships,
+        logs,
+        history_bytes,
+        outbox_bytes,
+        inbound_bytes,
+    } = gauges;
+    let states = [("json", json), ("plain", plain)].into_iter().flat_map(|(protocol, states)| {
+        let &ConnectionStates { opening, ready, closing } = states;
+        let series = move |(state, count)| ([("protocol", protocol), ("state", state)], count as f64);
+        [("opening", opening), ("ready", ready), ("closing", closing)].map(series)
+    });
+    page.gauges("parlor_connections", "WebSockets, by protocol and state.", states);
     for (name, help, value) in [
         ("parlor_users", "Users who are online.", users),
         ("parlor_rooms", "Rooms with a member or an absent user.", rooms),
@@ -47,6 +63,7 @@ fn write_state(page: &mut Exposition, gauges: &Gauges) {
         ("parlor_logs", "Rooms whose publications are numbered.", logs),
         ("parlor_history_bytes", "Bytes that the logs of all rooms retain.", history_bytes),
         ("parlor_outbox_bytes", "Bytes that wait for sockets.", outbox_bytes),
+        ("parlor_inbound_bytes", "Bytes of clients and of calls that are not handled yet.", inbound_bytes),
     ] {
         page.gauge(name, help, value as f64);
     }
@@ -60,6 +77,34 @@ fn write_connections(page: &mut Exposition, totals: &Totals) {
         (labels, totals.closed.get(cause).copied().unwrap_or_default())
     });
     page.counters("parlor_connections_closed", "WebSockets that ended, by cause and by who decided it.", closed);
+    for (name, help, label, counts) in [
+        (
+            "parlor_peer_closes",
+            "WebSockets that ended by peer_close, by the code of the client's Close frame.",
+            "code",
+            totals.peer_closes.named().collect::<Vec<_>>(),
+        ),
+        (
+            "parlor_authentications",
+            "Tokens, by how they were judged, and those that were required and missing.",
+            "result",
+            totals.tokens.named().collect(),
+        ),
+        (
+            "parlor_recoveries",
+            "Joins that asked for what was missed, by what became of that.",
+            "result",
+            totals.recoveries.named().collect(),
+        ),
+        (
+            "parlor_evictions",
+            "Logs, publications, absences and idempotency keys given up early, by the limit that left no place.",
+            "limit",
+            totals.evictions.named().collect(),
+        ),
+    ] {
+        page.counters(name, help, counts.into_iter().map(|(value, count)| ([(label, value)], count)));
+    }
 }
 
 fn side(by: EndedBy) -> &'static str {
@@ -132,6 +177,8 @@ fn write_http(page: &mut Exposition, shard: &ShardRuntime) {
     let refused = shard.refusals.counts().into_iter().map(|(reason, count)| ([("reason", reason)], count));
     let help = "Requests refused before they were a WebSocket or a call, by reason.";
     page.counters("parlor_requests_refused", help, refused);
+    let handshakes = shard.handshake_figures.counts().map(|(result, count)| ([("result", result)], count));
+    page.counters("parlor_tls_handshakes", "TLS handshakes, by result.", handshakes);
     let calls = shard.call_figures.counts();
     let calls = calls.into_iter().map(|(method, result, count)| ([("method", method), ("result", result)], count));
     page.counters("parlor_api_calls", "API calls, by method and result.", calls);
@@ -163,6 +210,13 @@ fn write_server(page: &mut Exposition, shard: &ShardRuntime) {
         broken,
     );
     page.counter("parlor_log_lines_dropped", "Log lines that could not be written.", log::dropped());
+    let (reloads, is_good) = (&shard.reloads, shard.reloads.is_good());
+    let results = reloads.counts().map(|(result, count)| ([("result", result)], count));
+    page.counters("parlor_reloads", "Files that had changed and were read again, by result.", results);
+    let help = "1 where the files could be used when they were last looked at, else 0: what was in use stays so.";
+    page.gauge("parlor_last_reload_successful", help, f64::from(u8::from(is_good)));
+    let help = "Time at which what is in use was read, since 1970.";
+    page.gauge("parlor_last_reload_success_timestamp_seconds", help, reloads.read_at_seconds());
     page.gauge("parlor_draining", "1 while the server stops.", f64::from(u8::from(shard.is_leaving())));
     process::write(page);
 }

@@ -49,10 +49,12 @@ impl Running {
         let (is_busy, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicIsize::new(0)));
         let seen = (busy.clone(), is_busy.clone(), least.clone());
         let thread = thread::spawn(move || {
+            let reloads = Arc::new(Reloads::new(0));
             run_with(
                 &[super::Listener { certificate, ..plain(listener) }],
                 &settings,
                 None,
+                &reloads,
                 &stopped,
                 Heart::new().1,
                 |shard| {

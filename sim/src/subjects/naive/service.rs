@@ -182,7 +182,7 @@ impl<V: Version> Naive<V> {
 
     /// Wakes the coroutines that wait for the socket in a send, then the endpoint that waits for a message.
     fn end(&mut self, conn: ConnId, end: End) -> Vec<Effect> {
-        *self.ledger.totals.closed.entry(end.cause).or_default() += 1;
+        self.ledger.totals.count_end(end.cause, end.reason().code());
         let interrupted = self.sockets.end(conn);
         self.interrupt(interrupted);
         self.disconnect(conn);

@@ -121,6 +121,11 @@ impl Refusals {
         }
     }
 
+    /// Number of refusals.
+    pub(crate) fn total(&self) -> u64 {
+        self.tallies.borrow().iter().map(|tally| tally.count).sum()
+    }
+
     /// Number of refusals, by the name of the reason.
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
         let tallies = self.tallies.borrow();

@@ -1,7 +1,7 @@
 //! The figures of a server, as `/health` shows them.
 
 use super::log;
-use super::rates::RatesView;
+use super::rates::{RatesView, RateWindow};
 use crate::auth::FetchedKeys;
 use crate::config::Settings;
 use crate::runtime::shard::ShardRuntime;
@@ -39,7 +39,16 @@ struct Health<'a> {
     /// Limits on connections, by configuration key.
     limits: BTreeMap<&'static str, String>,
     totals: TotalsView,
-    rates: RatesView,
+    rates: RatesByWindow,
+}
+
+/// Rates over two windows.
+#[derive(Serialize)]
+struct RatesByWindow {
+    #[serde(rename = "1m")]
+    minute: RatesView,
+    #[serde(rename = "15m")]
+    quarter: RatesView,
 }
 
 /// The keys of `token_jwks`.
@@ -172,6 +181,7 @@ impl TotalsView {
 /// The body of `/health`, as JSON.
 pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> String {
     let Stats { gauges, totals } = stats;
+    let rates = |window| shard.rates.borrow().until(window, now, stats, shard.refusals.total());
     let health = Health {
         status: match () {
             () if shard.is_leaving() => "stopping",
@@ -198,7 +208,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         last_reload_successful: shard.reloads.is_good(),
         limits: connection_limits(&shard.settings),
         totals: TotalsView::new(totals, &shard.limit_hits.borrow(), shard.refusals.counts()),
-        rates: shard.rates.borrow().until(now, totals),
+        rates: RatesByWindow { minute: rates(RateWindow::Minute), quarter: rates(RateWindow::Quarter) },
     };
     serde_json::to_string(&health).expect("it has no map with keys that are not text or numbers")
 }

@@ -103,7 +103,7 @@ impl ShardRuntime {
         let verifier = settings.token_verifier().with_source(key_source.clone());
         let host = Host::new(config.clone(), auth::random(), verifier);
         Self {
-            rates: RefCell::new(Rates::new(clock.now().mono)),
+            rates: RefCell::new(Rates::new(clock.now().mono, refusals.total())),
             api_keys: settings.api_key_set(),
             key_source,
             wrong_keys: RefCell::default(),
@@ -163,7 +163,7 @@ impl ShardRuntime {
             host.abandon();
         }
         // The counts begin anew with the next shard.
-        *self.rates.borrow_mut() = Rates::new(self.clock.now().mono);
+        *self.rates.borrow_mut() = Rates::new(self.clock.now().mono, self.refusals.total());
         self.broken.notify_one();
     }
 

@@ -238,7 +238,7 @@ async fn sample(shard: Rc<ShardRuntime>) {
         sleep(Rates::INTERVAL).await;
         shard.refusals.report(shard.clock.now().mono, false);
         if let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) {
-            shard.rates.borrow_mut().sample(now.mono, &stats.totals);
+            shard.rates.borrow_mut().sample(now.mono, &stats, shard.refusals.total());
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn healthy() {
         assert_eq!(health[key], value, "{key} in {health}");
     }
     assert_eq!(health["totals"]["published"], 1, "{health}");
-    assert_eq!(health["rates"]["send_success"], 1.0, "{health}");
+    assert_eq!(health["rates"]["1m"]["send_success"], 1.0, "{health}");
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(get(world.address, path).status, 200, "{path}");
     }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::jwks::{Endpoint, Key, Reply, set};
 use common::program::Program;
-use common::{Client, KEY, SECRET, get, health, start, token, wait_until};
+use common::{Client, KEY, SECRET, get, health, http, start, token, wait_until};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use parlor::config::Settings;
 use parlor::runtime::key_fetcher::{JWKS_BYTES, JwksTimes};
@@ -52,6 +52,10 @@ fn jwks(address: SocketAddr) -> Value {
     health(address)["token_jwks"].clone()
 }
 
+fn metrics(address: SocketAddr) -> String {
+    http(address, "GET", "/metrics", &format!("X-API-Key: {KEY}\r\n"), "").body
+}
+
 fn claims() -> Value {
     json!({"sub": "ada"})
 }
@@ -88,6 +92,7 @@ fn a_server_is_ready_once_it_has_fetched_a_key() {
     let ready = get(address, "/health/ready");
     assert_eq!((ready.status, &*ready.body), (503, "starting"));
     assert_eq!(ready.header("retry-after"), Some("1"));
+    assert!(metrics(address).contains("\nparlor_ready 0\n"));
     assert_eq!(get(address, "/health/live").status, 200);
     let said = health(address);
     assert_eq!(said["status"], "starting");
@@ -96,6 +101,7 @@ fn a_server_is_ready_once_it_has_fetched_a_key() {
     endpoint.serves(&[&key]);
     // Nobody has to ask for it.
     wait_until("the fetch", || get(address, "/health/ready").status == 200);
+    assert!(metrics(address).contains("\nparlor_ready 1\n"));
     let said = health(address);
     assert_eq!((&said["status"], &said["token_jwks"]["keys"]), (&json!("ok"), &json!(1)));
     assert!(said["token_jwks"]["error"].is_null() && said["token_jwks"]["fetched_at"].as_u64() > Some(1_700_000_000));

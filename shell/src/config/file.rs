@@ -5,12 +5,12 @@ use super::place::Place;
 use super::policy_table::{KEYS, PolicyTable, header};
 use super::table::Setting;
 use super::value::Form;
-use super::{ApiKeyEntry, Route, Settings, TokenKeyEntry};
+use super::{AlertEntry, ApiKeyEntry, Route, Settings, TokenKeyEntry};
 use toml::de::DeTable;
 use toml::{Spanned, Table, Value as Toml};
 
 /// The keys of the file that are no settings.
-const TABLES: [&str; 5] = ["routes", "api_keys", "token_keys", "namespaces", "personal"];
+const TABLES: [&str; 6] = ["routes", "api_keys", "token_keys", "alerts", "namespaces", "personal"];
 
 /// Sets everything that the file names, and returns a sentence for each value that is wrong. `variable` is the value of an
 /// environment variable.
@@ -48,6 +48,10 @@ pub(super) fn read(
             }
             "token_keys" => {
                 wrongs.extend(source.entries("token_keys", value, &mut settings.token_keys, TokenKeyEntry::read));
+                Ok(())
+            }
+            "alerts" => {
+                wrongs.extend(source.entries("alerts", value, &mut settings.alerts, AlertEntry::read));
                 Ok(())
             }
             "namespaces" => {

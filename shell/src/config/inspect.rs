@@ -1,9 +1,10 @@
 //! The settings in effect, for a person to read: all of them, or what holds in one room.
 
-use super::Settings;
 use super::policy_table::{KEYS, PolicyKey, PolicyTable, WrittenValue, header};
 use super::table::Setting;
 use super::value::Form;
+use super::{AlertEntry, Settings};
+use crate::observe::alerts::rule::{AlertRule, Threshold};
 use parlor_core::Who;
 
 /// All settings in effect as TOML, each with the place that it comes from. Secrets are hidden.
@@ -39,6 +40,7 @@ pub(super) fn show(settings: &Settings) -> String {
             text += &format!("subscribed = {}\n", quoted(word));
         }
     }
+    settings.alerts.iter().for_each(|entry| text += &alert(entry));
     for (name, table) in &settings.namespaces {
         text += &format!("\n{}\n{}", header(name), values(table));
     }
@@ -46,6 +48,20 @@ pub(super) fn show(settings: &Settings) -> String {
         text += &format!("\n[personal]\n{}", values(&settings.personal));
     }
     text
+}
+
+/// An alert, with the place that it comes from.
+fn alert(AlertEntry { rule, place }: &AlertEntry) -> String {
+    let AlertRule { name, figure, threshold, hold, clear } = rule;
+    let (side, number) = match threshold {
+        Threshold::Above(most) => ("above", most),
+        Threshold::Below(least) => ("below", least),
+    };
+    let (name, figure) = (written(name, Form::Text), written(figure.name(), Form::Text));
+    let hold = written(&humantime::format_duration(*hold).to_string(), Form::Text);
+    format!(
+        "\n[[alerts]] # {place}\nname = {name}\nfigure = {figure}\n{side} = {number:?}\nfor = {hold}\nclear = {clear:?}\n"
+    )
 }
 
 /// Explains the policy of a room: who may do what there, and where each value comes from.

@@ -1,5 +1,6 @@
 //! Settings: read from flags, the environment and a file, checked, and turned into the configuration of the core.
 
+mod alerts;
 mod api_keys;
 mod command;
 mod file;
@@ -21,6 +22,7 @@ mod text_file;
 mod token_keys;
 mod value;
 
+pub use alerts::{ALERTS, AlertEntry};
 pub use api_keys::{API_KEYS, ApiKeyEntry};
 pub use command::Invocation;
 pub use listen::{LISTEN_ADDRESSES, Listen, ListenAddress, ListenerKind};

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
-use super::{API_KEYS, ApiKeyEntry, Listen, TOKEN_KEYS, TokenKeyEntry};
+use super::{API_KEYS, AlertEntry, ApiKeyEntry, Listen, TOKEN_KEYS, TokenKeyEntry};
 use crate::auth::{ApiKey, ApiKeys, KeyRights, TokenVerifier};
 use crate::net::certificate::ServerCertificate;
 use parlor_core::Config;
@@ -53,6 +53,7 @@ impl Settings {
         wrongs.extend(self.limits.contradictions());
         wrongs.extend(self.check_token_keys());
         wrongs.extend(self.check_api_keys());
+        wrongs.extend(AlertEntry::contradictions(&self.alerts));
         let mut wrongs: Vec<String> = wrongs.into_iter().map(|wrong| self.with_lines(wrong)).collect();
         wrongs.extend(self.check_policies());
         wrongs.extend(self.paths(&self.rules()).1);

@@ -5,7 +5,7 @@
 
 use super::text_file::without_newline;
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
-use super::{ApiKeyEntry, Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
+use super::{AlertEntry, ApiKeyEntry, Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
 use crate::auth::Secret;
 use crate::net::http_url::HttpUrl;
 use crate::runtime::key_fetcher::JwksTimes;
@@ -137,6 +137,8 @@ macro_rules! settings {
             pub token_keys: Vec<TokenKeyEntry>,
             /// Keys of backends beside `api_key`; in the file only, as `[[api_keys]]`.
             pub api_keys: Vec<ApiKeyEntry>,
+            /// Alerts that the server raises and clears by itself; in the file only, as `[[alerts]]`.
+            pub alerts: Vec<AlertEntry>,
             /// Policies of rooms whose names have a prefix, or have none (`""`); in the file only, as
             /// `[namespaces.chat]`.
             pub namespaces: BTreeMap<String, PolicyTable>,
@@ -160,6 +162,7 @@ macro_rules! settings {
                     routes: Vec::new(),
                     token_keys: Vec::new(),
                     api_keys: Vec::new(),
+                    alerts: Vec::new(),
                     namespaces: BTreeMap::new(),
                     personal: PolicyTable::default(),
                     places: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! The figures of a server, as `/health` shows them.
 
 use super::log;
-use super::rates::{RatesView, RateWindow};
+use super::rates::{RateWindow, RatesView};
 use crate::auth::FetchedKeys;
 use crate::config::Settings;
 use crate::runtime::shard::ShardRuntime;

@@ -1,5 +1,6 @@
 //! Output for operators: the log, the figures of `/health` and `/metrics`, and the last inputs of a shard.
 
+pub(crate) mod alerts;
 pub(crate) mod calls;
 pub(crate) mod health;
 pub mod input_log;

@@ -217,8 +217,9 @@ mod tests {
         };
         rates.samples[0].connections = 200;
         rates.sample(at(5), &stats(CloseCause::NoPong, 0, 0), 0);
-        let rate =
-            |cause, ended, other| rates.until(RateWindow::Minute, at(10), &stats(cause, ended, other), 0).disconnect_rate;
+        let rate = |cause, ended, other| {
+            rates.until(RateWindow::Minute, at(10), &stats(cause, ended, other), 0).disconnect_rate
+        };
         assert_eq!(rate(CloseCause::NoPong, 50, 0), 0.25);
         assert_eq!(rate(CloseCause::NoPong, 19, 0), 0.0, "a few say nothing");
         assert_eq!(rate(CloseCause::PeerClose, 50, 0), 0.0);

@@ -15,10 +15,13 @@ use crate::net::driver::Handshake;
 use crate::net::handshake_rates::HandshakeRates;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
+use crate::observe::alerts::Alerts;
+use crate::observe::alerts::figures::Readings;
 use crate::observe::calls::CallLog;
+use crate::observe::log;
 use crate::observe::metrics::api_calls::ApiCallFigures;
 use crate::observe::metrics::handshakes::HandshakeFigures;
-use crate::observe::rates::Rates;
+use crate::observe::rates::{RateWindow, Rates};
 use crate::observe::reloads::Reloads;
 use parlor_core::Config;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
@@ -64,6 +67,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) refusals: Rc<Refusals>,
     /// The last reload, by the server's own thread.
     pub(crate) reloads: Arc<Reloads>,
+    /// The alerts of the settings.
+    pub(super) alerts: Rc<Alerts>,
     /// The description of the API, served as `/openapi.json`.
     pub(crate) document: Document,
     /// The time of the last warning about a proxy that is not trusted.
@@ -90,13 +95,27 @@ pub(crate) struct ShardRuntime {
     pub(super) close_unfinished: Latch,
 }
 
+/// What the shards of a process have one after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Lasting {
+    refusals: Rc<Refusals>,
+    reloads: Arc<Reloads>,
+    alerts: Rc<Alerts>,
+}
+
+impl Lasting {
+    pub(super) fn new(settings: &Settings, reloads: Arc<Reloads>) -> Self {
+        let alerts = Alerts::new(settings.alerts.iter().map(|entry| entry.rule.clone()));
+        Self { refusals: Rc::default(), reloads, alerts: Rc::new(alerts) }
+    }
+}
+
 impl ShardRuntime {
     pub(super) fn new(
         settings: Arc<Settings>,
         key_source: Option<KeySource>,
         clock: Clock,
-        refusals: Rc<Refusals>,
-        reloads: Arc<Reloads>,
+        Lasting { refusals, reloads, alerts }: Lasting,
         restarts: u64,
     ) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
@@ -119,6 +138,7 @@ impl ShardRuntime {
             limit_hits: RefCell::default(),
             refusals,
             reloads,
+            alerts,
             document: Document::default(),
             proxy_warning: ProxyWarning::default(),
             restarts,
@@ -212,6 +232,24 @@ impl ShardRuntime {
     /// Number of open connections.
     pub(crate) fn open_connections(&self) -> usize {
         self.host.borrow().as_ref().map_or(0, Host::open_connections)
+    }
+
+    /// Lets the alerts look at the figures of this time.
+    pub(super) fn watch(&self, now: Instant, stats: &Stats) {
+        if self.alerts.is_empty() {
+            return;
+        }
+        let rates = |window| self.rates.borrow().until(window, now, stats, self.refusals.total());
+        let readings = Readings {
+            gauges: stats.gauges,
+            minute: rates(RateWindow::Minute),
+            quarter: rates(RateWindow::Quarter),
+            http_connections: self.sockets.len(),
+            restarts: self.restarts,
+            log_lines_dropped: log::dropped(),
+            is_reload_good: self.reloads.is_good(),
+        };
+        self.alerts.take(now, &readings);
     }
 
     /// Waits until sockets without a request are to be closed.

@@ -7,11 +7,10 @@ use super::backoff::Backoff;
 use super::clock::Clock;
 use super::host::Host;
 use super::pulse::Pulse;
-use super::shard::ShardRuntime;
+use super::shard::{Lasting, ShardRuntime};
 use crate::auth::KeySource;
 use crate::config::Settings;
 use crate::net::listener::{self, Listener};
-use crate::net::refusals::Refusals;
 use crate::observe::rates::Rates;
 use crate::observe::reloads::Reloads;
 use std::future::pending;
@@ -75,7 +74,7 @@ fn run_with(
 ) -> io::Result<()> {
     let clock = Clock::new();
     let mut backoff = Backoff::default();
-    let refusals = Rc::new(Refusals::default());
+    let lasting = Lasting::new(settings, reloads.clone());
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         spawn_local(pulse.answer());
@@ -87,8 +86,7 @@ fn run_with(
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
             let (settings, key_source) = (settings.clone(), key_source.cloned());
-            let (refusals, reloads) = (refusals.clone(), reloads.clone());
-            let shard = Rc::new(ShardRuntime::new(settings, key_source, clock, refusals, reloads, restarts));
+            let shard = Rc::new(ShardRuntime::new(settings, key_source, clock, lasting.clone(), restarts));
             let tasks = shard.spawn_tasks(&listeners);
             show(&shard);
             if shard.run_and_rest(tasks, stop.clone(), &mut backoff).await == ShardEnd::Stopped {
@@ -232,13 +230,14 @@ async fn flush(shard: Rc<ShardRuntime>) {
     }
 }
 
-/// Takes a sample for the rates, and reports refusals, at each interval.
+/// Takes a sample for the rates, has the alerts look at them, and reports refusals, at each interval.
 async fn sample(shard: Rc<ShardRuntime>) {
     loop {
         sleep(Rates::INTERVAL).await;
         shard.refusals.report(shard.clock.now().mono, false);
         if let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) {
             shard.rates.borrow_mut().sample(now.mono, &stats, shard.refusals.total());
+            shard.watch(now.mono, &stats);
         }
     }
 }
@@ -333,8 +332,9 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
-            let reloads = Arc::new(Reloads::new(0));
-            let shard = Rc::new(ShardRuntime::new(Arc::default(), None, Clock::new(), Rc::default(), reloads, 0));
+            let settings = Arc::new(Settings::default());
+            let lasting = Lasting::new(&settings, Arc::new(Reloads::new(0)));
+            let shard = Rc::new(ShardRuntime::new(settings, None, Clock::new(), lasting, 0));
             let mut tasks = shard.spawn_tasks(&[plain(Rc::new(TcpListener::from_std(listener).unwrap()))]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;

@@ -95,6 +95,8 @@ fn what_happened_is_counted() {
     let [queued, written, waiting] =
         ["queued_total", "written_total", "waiting"].map(|name| sum(&after, &format!("parlor_frames_{name}")));
     assert!(queued >= 15.0, "five publications to three clients");
+    let [flushes, waited] = ["count", "sum"].map(|name| figure(&format!("parlor_flush_delay_seconds_{name}")));
+    assert!(flushes >= 5.0 && 0.0 < waited && waited < 5.0, "{waited} s over {flushes} flushes");
     assert_eq!(queued, written + sum(&after, "parlor_frames_dropped_total") + waiting);
 }
 

@@ -21,6 +21,7 @@ use crate::observe::calls::CallLog;
 use crate::observe::log;
 use crate::observe::metrics::api_calls::ApiCallFigures;
 use crate::observe::metrics::handshakes::HandshakeFigures;
+use crate::observe::metrics::histogram::Histogram;
 use crate::observe::rates::{RateWindow, Rates};
 use crate::observe::reloads::Reloads;
 use parlor_core::Config;
@@ -55,6 +56,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) calls: CallLog,
     pub(crate) call_figures: ApiCallFigures,
     pub(crate) handshake_figures: HandshakeFigures,
+    /// How long what is to be written waits for the flush.
+    pub(crate) flush_delays: Histogram,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
@@ -83,6 +86,8 @@ pub(crate) struct ShardRuntime {
     pub(super) armed: Cell<Option<Instant>>,
     pub(super) rearm: Notify,
     pub(super) flush: Notify,
+    /// The time of the first input that left something to the next flush; None where nothing waits.
+    unflushed_since: Cell<Option<Instant>>,
     pub(super) broken: Notify,
     /// Whether the shard was told to stop.
     pub(super) is_leaving: Cell<bool>,
@@ -130,6 +135,7 @@ impl ShardRuntime {
             calls: CallLog::default(),
             call_figures: ApiCallFigures::default(),
             handshake_figures: HandshakeFigures::default(),
+            flush_delays: Histogram::default(),
             settings,
             config,
             clock,
@@ -147,6 +153,7 @@ impl ShardRuntime {
             armed: Cell::new(None),
             rearm: Notify::new(),
             flush: Notify::new(),
+            unflushed_since: Cell::new(None),
             broken: Notify::new(),
             is_leaving: Cell::new(false),
             stopping: Cell::new(None),
@@ -165,7 +172,7 @@ impl ShardRuntime {
         let result = catch_unwind(AssertUnwindSafe(|| act(entered, now)));
         match result {
             Ok(result) => {
-                self.schedule(entered);
+                self.schedule(entered, now.mono);
                 Some(result)
             }
             Err(_) => {
@@ -278,10 +285,21 @@ impl ShardRuntime {
         self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Progress::Ended))
     }
 
+    /// Counts how long the first of what is to be written has waited, when a flush begins. By the time that the calls to the
+    /// host had anyway: to read a clock for each would cost more than the figure is worth.
+    pub(super) fn count_flush_delay(&self, now: Instant) {
+        if let Some(since) = self.unflushed_since.get() {
+            self.flush_delays.observe(now.since(since).as_secs_f64());
+        }
+    }
+
     /// Wakes the tasks that have something to do after a call to the host.
-    fn schedule(&self, host: &mut Host<ClientSocket>) {
+    fn schedule(&self, host: &mut Host<ClientSocket>, now: Instant) {
         if host.needs_flush() {
             self.flush.notify_one();
+            self.unflushed_since.set(Some(self.unflushed_since.get().unwrap_or(now)));
+        } else {
+            self.unflushed_since.set(None);
         }
         if let Some(RefusedTokens { count, why, address }) = host.take_refused_tokens() {
             let now = self.clock.now().mono;

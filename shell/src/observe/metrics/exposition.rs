@@ -92,16 +92,25 @@ impl Exposition {
         series: impl IntoIterator<Item = (&'h str, &'h Histogram)>,
     ) {
         self.head(name, "histogram", help);
-        for (value, histogram) in series {
-            let mut below = 0;
-            for (bound, count) in histogram.buckets() {
-                below += count;
-                let bound = bound.map_or_else(|| "+Inf".into(), |bound| format!("{bound:?}"));
-                self.sample(&format!("{name}_bucket"), &[(label, value), ("le", &bound)], below as f64);
-            }
-            self.sample(&format!("{name}_sum"), &[(label, value)], histogram.sum());
-            self.sample(&format!("{name}_count"), &[(label, value)], below as f64);
+        series.into_iter().for_each(|(value, histogram)| self.buckets(name, &[(label, value)], histogram));
+    }
+
+    /// A histogram without labels.
+    pub(super) fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, "histogram", help);
+        self.buckets(name, &[], histogram);
+    }
+
+    /// The samples of one histogram.
+    fn buckets(&mut self, name: &str, labels: &[Label<'_>], histogram: &Histogram) {
+        let mut below = 0;
+        for (bound, count) in histogram.buckets() {
+            below += count;
+            let bound = bound.map_or_else(|| "+Inf".into(), |bound| format!("{bound:?}"));
+            self.sample(&format!("{name}_bucket"), &[labels, &[("le", &*bound)]].concat(), below as f64);
         }
+        self.sample(&format!("{name}_sum"), labels, histogram.sum());
+        self.sample(&format!("{name}_count"), labels, below as f64);
     }
 
     /// The whole page.

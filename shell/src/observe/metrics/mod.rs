@@ -5,7 +5,7 @@
 pub(crate) mod api_calls;
 mod exposition;
 pub(crate) mod handshakes;
-mod histogram;
+pub(crate) mod histogram;
 mod process;
 
 pub(crate) use exposition::MetricsForm;
@@ -23,7 +23,7 @@ pub(crate) fn metrics(shard: &ShardRuntime, stats: &Stats, form: MetricsForm) ->
     page.gauges("parlor_build_info", "1, with the version.", [([("version", crate::VERSION)], 1.0)]);
     write_state(&mut page, &stats.gauges);
     write_connections(&mut page, &stats.totals);
-    write_deliveries(&mut page, &stats.totals);
+    write_deliveries(&mut page, shard, &stats.totals);
     write_anomalies(&mut page, &stats.totals);
     write_limits(&mut page, shard, &stats.totals);
     write_http(&mut page, shard);
@@ -116,7 +116,7 @@ fn side(by: EndedBy) -> &'static str {
 }
 
 /// Writes the deliveries. Frames queued are those written, those dropped, and those that wait.
-fn write_deliveries(page: &mut Exposition, totals: &Totals) {
+fn write_deliveries(page: &mut Exposition, shard: &ShardRuntime, totals: &Totals) {
     page.counter("parlor_publications", "Publications of backends and clients.", totals.published);
     page.counter("parlor_client_messages", "Text messages from clients.", totals.messages_in);
     page.counter("parlor_frames_queued", "Frames put into outboxes.", totals.frames_queued);
@@ -133,6 +133,8 @@ fn write_deliveries(page: &mut Exposition, totals: &Totals) {
     let waiting = totals.frames_queued - totals.frames_written - dropped.iter().map(|(_, count)| count).sum::<u64>();
     page.gauge("parlor_frames_waiting", "Frames in outboxes.", waiting as f64);
     page.counter("parlor_written_bytes", "Bytes that the kernel took for WebSockets.", totals.bytes_written);
+    let help = "Time from the first input that left something to be written until its writing began, or went on.";
+    page.histogram("parlor_flush_delay_seconds", help, &shard.flush_delays);
 }
 
 /// Writes the events that should be rare.

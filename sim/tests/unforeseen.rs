@@ -27,7 +27,7 @@ fn a_hundred_seeds_are_clean_and_end_with_somebody_to_serve() {
 
 #[test]
 fn a_defect_is_found_without_the_reference_model() {
-    for (name, checker) in [("a_publication_that_does_not_come", "streams"), ("an_end_that_is_not_told", "liveness")] {
+    for (name, checker) in [("a_publication_that_does_not_come", "streams"), ("an_end_that_is_not_told", "answers")] {
         let seeded = named(name).expect("there is such a defect");
         let find = seeded.hunt_with(CheckedBy::Checkers, false).expect("it is found");
         assert_eq!(find.failure.checker(), Some(checker), "{name}: {}", find.failure);

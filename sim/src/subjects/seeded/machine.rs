@@ -217,7 +217,7 @@ defects! {
             config.limits.outbox_bytes_total = 1 << 40;
         }
     }
-    a_second_end: SecondEnd breaks G7 within 20 seeds {
+    a_second_end: SecondEnd breaks G7 | G8 within 20 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let ended = effects.iter().find(|effect| matches!(effect, Effect::Closed { .. })).cloned();

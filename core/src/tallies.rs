@@ -54,7 +54,7 @@ tally! {
         other_epoch = "other_epoch",
         /// The position is not, or no longer, in the log.
         not_retained = "not_retained",
-        /// What was missed exceeds `reply_messages` or `reply_bytes`.
+        /// More was missed than `reply_messages` or `reply_bytes` allow.
         too_much = "too_much",
     }
 }

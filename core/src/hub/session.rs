@@ -99,8 +99,6 @@ impl Hub {
         let is_anonymous = open.is_ready_anonymous();
         if !is_answered {
             self.count_ready(slot, is_anonymous);
-        }
-        if !is_answered {
             // Those of which nothing is to be replayed wait for nothing.
             rooms.sort_by_key(|(.., replay)| *replay != Replay::None);
         }

@@ -75,6 +75,7 @@ fn key(jwk: &Jwk) -> Option<TokenKey> {
     };
     key.map(|key| key.named(common.key_id.as_deref()))
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

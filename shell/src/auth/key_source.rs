@@ -32,7 +32,7 @@ pub struct KeySource {
 /// The other end: the fetcher's.
 #[derive(Debug)]
 pub struct KeyFeed {
-    /// What readers see.
+    /// The state that every reader sees.
     pub fetched: watch::Sender<FetchedKeys>,
     /// Notified when a token wants a key that was not fetched. It is answered by a change of `fetched`, be it without keys.
     pub wanted: Arc<Notify>,

@@ -21,7 +21,7 @@ const FIELDS: &str = "figure; above or below; and perhaps name, for and clear";
 /// An alert of `[[alerts]]`.
 #[derive(Clone, Debug)]
 pub struct AlertEntry {
-    /// What it watches.
+    /// The figure and its thresholds.
     pub rule: AlertRule,
     /// Where the file has it.
     pub place: Place,

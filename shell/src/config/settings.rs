@@ -95,7 +95,7 @@ impl Settings {
         }
         if let Some(url) = self.token_jwks.as_ref().filter(|url| !url.is_https() && !url.is_loopback()) {
             warnings.push(format!(
-                "token_jwks: {url} is fetched over plain HTTP: whoever can change what comes from there can make tokens; use \
+                "token_jwks: {url} is fetched over plain HTTP: an attacker who can change the answer can make tokens; use \
                  https:// unless the network is trusted"
             ));
         }
@@ -180,7 +180,8 @@ impl Settings {
         self.token_secret.is_some() || !self.token_keys.is_empty()
     }
 
-    /// The verifier of tokens: with `token_secret` and `token_keys`, and without those of `token_jwks`, for `token_audience` and `token_issuer`.
+    /// The verifier of tokens: with `token_secret` and `token_keys`, and without those of `token_jwks`, for `token_audience` and
+    /// `token_issuer`.
     #[must_use]
     pub(crate) fn token_verifier(&self) -> TokenVerifier {
         TokenVerifier::new(self.token_secret.as_ref().map(|secret| secret.expose().as_str()))

@@ -90,7 +90,7 @@ struct TotalsView {
     authentications: BTreeMap<&'static str, u64>,
     /// Joins that asked for what was missed, by what became of that.
     recoveries: BTreeMap<&'static str, u64>,
-    /// What was given up early, by the limit that left no place for it.
+    /// Losses because of limits, by the limit that left no place.
     evictions: BTreeMap<&'static str, u64>,
     messages_in: u64,
     published: u64,

@@ -100,7 +100,7 @@ pub(crate) struct ShardRuntime {
     pub(super) close_unfinished: Latch,
 }
 
-/// What the shards of a process have one after the other.
+/// State that outlives a shard: the next shard of the process goes on with it.
 #[derive(Clone, Debug)]
 pub(super) struct Lasting {
     refusals: Rc<Refusals>,

@@ -41,7 +41,7 @@ impl fmt::Display for Threshold {
     }
 }
 
-/// What an alert watches, and for how long.
+/// An alert: its figure, its thresholds and the time for which the figure has to be wrong.
 #[derive(Clone, Debug)]
 pub struct AlertRule {
     /// The name, by which the log and a receiver know it.
@@ -68,7 +68,7 @@ pub(super) enum AlertState {
     Raised,
 }
 
-/// A change of an alert that somebody is to know of.
+/// A change of an alert, which the log tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AlertChange {
     /// It is raised.

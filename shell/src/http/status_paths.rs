@@ -66,11 +66,14 @@ pub(super) fn answer(
         }
         openapi::PATH => response::json(StatusCode::OK, shard.document.bytes(&shard.settings)),
         FAVICON => response::no_content(),
-        READY if shard.is_leaving() => retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "stopping"), SOON),
-        READY if shard.is_restarting() => {
-            retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.restarts_in())
-        }
-        READY if shard.is_starting() => retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, "starting"), SOON),
+        READY => ready(shard),
         _ => response::word(StatusCode::OK, "ok"),
     }
+}
+
+/// Says whether the server is ready, and if not, when to ask again.
+fn ready(shard: &ShardRuntime) -> Response<ResponseBody> {
+    let Some(word) = shard.unready() else { return response::word(StatusCode::OK, "ok") };
+    let wait = if shard.is_restarting() { shard.restarts_in() } else { SOON };
+    retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, word), wait)
 }

@@ -183,12 +183,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
     let Stats { gauges, totals } = stats;
     let rates = |window| shard.rates.borrow().until(window, now, stats, shard.refusals.total());
     let health = Health {
-        status: match () {
-            () if shard.is_leaving() => "stopping",
-            () if shard.is_restarting() => "restarting",
-            () if shard.is_starting() => "starting",
-            () => "ok",
-        },
+        status: shard.unready().unwrap_or("ok"),
         version: crate::VERSION,
         node: &shard.settings.node_name,
         uptime_seconds: now.since(Instant(0)).as_secs_f64(),

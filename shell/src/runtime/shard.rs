@@ -225,6 +225,16 @@ impl ShardRuntime {
         !self.settings.has_own_token_key() && self.key_source.as_ref().is_some_and(has_none)
     }
 
+    /// The reason for which `/health/ready` is 503, in a word; None where the server is ready.
+    pub(crate) fn unready(&self) -> Option<&'static str> {
+        match () {
+            () if self.is_leaving() => Some("stopping"),
+            () if self.is_restarting() => Some("restarting"),
+            () if self.is_starting() => Some("starting"),
+            () => None,
+        }
+    }
+
     /// Time until the next shard begins.
     pub(crate) fn restarts_in(&self) -> Duration {
         self.restarts_at.get().since(self.clock.now().mono)

@@ -54,9 +54,7 @@ impl Figures {
             saw,
         ))
     }
-}
 
-impl Figures {
     fn count(&mut self, effect: &Effect) {
         match effect {
             Effect::TokenRefused { .. } => self.refused += 1,

@@ -219,7 +219,7 @@ fn write_server(page: &mut Exposition, shard: &ShardRuntime) {
     page.gauge("parlor_last_reload_successful", help, f64::from(u8::from(is_good)));
     let help = "Time at which what is in use was read, since 1970.";
     page.gauge("parlor_last_reload_success_timestamp_seconds", help, reloads.read_at_seconds());
-    let is_ready = !shard.is_leaving() && !shard.is_restarting() && !shard.is_starting();
+    let is_ready = shard.unready().is_none();
     page.gauge("parlor_ready", "1 while /health/ready answers that it is.", f64::from(u8::from(is_ready)));
     page.gauge("parlor_draining", "1 while the server stops.", f64::from(u8::from(shard.is_leaving())));
     process::write(page);

@@ -11,8 +11,6 @@ use core::ops::AddAssign;
 pub struct Gauges {
     /// Connections in any phase, which are the occupied slots.
     pub connections: usize,
-    /// Open connections that are authenticated.
-    pub ready: usize,
     /// Connections of the `json` protocol.
     pub json: ConnectionStates,
     /// Connections of the `plain` protocol.
@@ -129,7 +127,6 @@ impl AddAssign<&Self> for Gauges {
     fn add_assign(&mut self, other: &Self) {
         let Self {
             connections,
-            ready,
             json,
             plain,
             users,
@@ -142,7 +139,6 @@ impl AddAssign<&Self> for Gauges {
             inbound_bytes,
         } = other;
         self.connections += connections;
-        self.ready += ready;
         self.json += json;
         self.plain += plain;
         self.users += users;

@@ -83,7 +83,6 @@ impl Hub {
     pub fn gauges(&self) -> Gauges {
         Gauges {
             connections: self.conns.len(),
-            ready: self.states.ready(),
             json: self.states.json(),
             plain: self.states.plain(),
             users: self.online,

@@ -37,7 +37,6 @@ fn write_state(page: &mut Exposition, gauges: &Gauges) {
     let &Gauges {
         // Contained in the numbers by protocol and state.
         connections: _,
-        ready: _,
         ref json,
         ref plain,
         users,

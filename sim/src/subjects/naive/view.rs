@@ -29,11 +29,9 @@ impl<V: Version> Naive<V> {
     /// Its counts.
     pub(super) fn count(&self) -> Stats {
         let mut stats = self.ledger.stats(&self.manager);
-        let receives = |conn: &ConnId| self.endpoint(*conn).state == EndpointState::Receiving;
         let conns: Vec<ConnId> = self.sockets.living().map(|(conn, _)| conn).collect();
         let waiting: Vec<Vec<u8>> = conns.iter().flat_map(|conn| self.waiting(*conn)).collect();
         stats.gauges.connections = conns.len();
-        stats.gauges.ready = conns.iter().filter(|conn| receives(conn)).count();
         stats.gauges.outbox_bytes = waiting.iter().map(Vec::len).sum();
         stats.totals.frames_queued = stats.totals.frames_written + waiting.len() as u64;
         stats

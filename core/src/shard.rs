@@ -276,15 +276,21 @@ impl Shard {
         assert_eq!(at_homes, members, "G3: the home has no member that the hub does not know");
     }
 
-    /// Returns the gauges and totals.
+    /// Returns the gauges. O(1).
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        let gauges = Gauges {
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
             logs: self.home.numbered(),
             history_bytes: self.home.bytes(),
             absences: self.home.absences().len(),
             ..self.hub.gauges()
-        };
+        }
+    }
+
+    /// Returns the gauges and totals.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let gauges = self.gauges();
         let totals = Totals {
             published: self.home.published(),
             recoveries: self.home.recoveries(),

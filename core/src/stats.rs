@@ -29,6 +29,8 @@ pub struct Gauges {
     pub history_bytes: usize,
     /// Bytes that wait for sockets; a shared frame counts once for each connection.
     pub outbox_bytes: usize,
+    /// Bytes of frames that sockets have refused, each counted once, which `outbox_bytes_total` bounds.
+    pub refused_bytes: usize,
     /// Bytes of clients' input that is not carried out yet, and of the bodies of calls that are not answered.
     pub inbound_bytes: usize,
 }
@@ -136,6 +138,7 @@ impl AddAssign<&Self> for Gauges {
             logs,
             history_bytes,
             outbox_bytes,
+            refused_bytes,
             inbound_bytes,
         } = other;
         self.connections += connections;
@@ -148,6 +151,7 @@ impl AddAssign<&Self> for Gauges {
         self.logs += logs;
         self.history_bytes += history_bytes;
         self.outbox_bytes += outbox_bytes;
+        self.refused_bytes += refused_bytes;
         self.inbound_bytes += inbound_bytes;
     }
 }

@@ -146,8 +146,9 @@ fn bind(settings: &Settings, kind: ListenerKind) -> Result<(Vec<Listener<TcpList
 /// Raises the limit of open files of this process to what `connections` and `http_connections` need. Warns in production
 /// where the system does not allow that many.
 pub fn raise_file_limit(settings: &Settings) {
-    let (connections, sockets) = (settings.limits.connections as u64, settings.limits.http_connections as u64);
-    let wanted = connections.saturating_add(sockets).saturating_add(OTHER_FILES);
+    let limits = &settings.limits;
+    let sockets = [limits.connections, limits.http_connections, limits.probe_connections];
+    let wanted = sockets.into_iter().fold(OTHER_FILES, |sum, most| sum.saturating_add(most as u64));
     match rlimit::increase_nofile_limit(wanted) {
         // In development mode there are few clients.
         Ok(allowed) if allowed < wanted && !settings.is_dev() => {

@@ -89,6 +89,7 @@ impl Hub {
             rooms: self.occupied,
             memberships: self.registry.memberships(),
             outbox_bytes: self.outbox_bytes,
+            refused_bytes: self.refused_frames.bytes(),
             inbound_bytes: self.inbound_bytes + self.bodies,
             ..Gauges::default()
         }

@@ -259,6 +259,10 @@ limits! {
     /// Such sockets of one address, which is one of IPv4 or an IPv6 /64; those of trusted_proxies are not counted, nor in development mode those of loopback addresses.
     http_connections_per_ip HttpConnectionsPerIp: OptionalCount = count(1000), "429";
 
+    /// Sockets beyond http_connections that are answered when all of those have a request under way; but for /health/live and /health/ready by 503.
+    probe_connections ProbeConnections: Count = 16, "503";
+    requires at_least (1) because "a server that cannot be asked how it is counts as dead";
+
     /// Longest time in which the head of a socket's first request, and the body of any request, has to arrive.
     request_timeout RequestTimeout: Duration = seconds(5), "408";
     requires at_least (1 ms) because "no request comes in no time";

@@ -70,6 +70,7 @@ fn a_frame_in_many_outboxes_counts_once() {
     }
     let gauges = world.shard.stats().gauges;
     assert!(gauges.outbox_bytes > 20 << 20, "{gauges:?}");
+    assert!((1 << 19..1 << 20).contains(&gauges.refused_bytes), "{gauges:?}");
     assert_eq!(closed(&world, CloseCause::Slow), 0);
     assert!(!world.shard.stats().totals.limits.contains_key(&Limit::OutboxBytesTotal));
 }
@@ -81,7 +82,8 @@ fn frames_that_no_socket_was_offered_close_no_connection() {
     let mut world = with(limits, Rules::open());
     let conns: Vec<ConnId> = (0..200).map(|n| world.plain(&format!("/ws/own-{n}"))).collect();
     (0..200).for_each(|n| publish(&mut world, &format!("own-{n}"), 'x'));
-    assert!(world.shard.stats().gauges.outbox_bytes > 1 << 20);
+    let gauges = world.shard.stats().gauges;
+    assert!(gauges.outbox_bytes > 1 << 20 && gauges.refused_bytes == 0, "{gauges:?}");
     for conn in conns {
         assert_eq!(world.read_close(conn), None);
     }

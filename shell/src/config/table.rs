@@ -256,6 +256,8 @@ settings! {
     api_error_mode: ApiErrorMode = ApiErrorMode::Transport,
     /// Time from the signal to stop, at which the server is not ready any more, until it refuses what comes; none in development mode.
     drain_delay: Duration = Duration::from_secs(5),
+    /// Whether /health/ready is 503 also where a limit of the whole server is reached, which otherwise is 200 with the word degraded.
+    ready_strict: bool = false,
     /// Least severe level that is logged: error, warn, info, debug, trace or off.
     log_level: LogLevel = LogLevel::Info,
     /// Format of log lines: text or json.

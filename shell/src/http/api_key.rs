@@ -66,6 +66,11 @@ pub(super) fn authenticate<'s>(
     Err(unauthorized(why).into())
 }
 
+/// Whether a request has a key, right or wrong.
+pub(super) fn is_sent(headers: &HeaderMap) -> bool {
+    sent_key(headers).is_some()
+}
+
 /// 401, which does not tell how near a wrong key is.
 fn unauthorized(why: &'static str) -> Response<ResponseBody> {
     let error = Error::new(ErrorCode::Unauthorized, why);

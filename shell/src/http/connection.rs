@@ -2,14 +2,13 @@
 
 use super::handshake;
 use super::metered_socket::MeteredSocket;
-use super::response::{ResponseBody, error_response};
+use super::response::{ResponseBody, error_response, too_many_sockets};
 use super::router;
-use super::session::{HttpSession, record_limit};
+use super::session::{AdmittedSocket, HttpSession, record_limit};
 use crate::config::ListenerKind;
 use crate::net::certificate::ServerCertificate;
 use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
-use crate::net::sockets::SocketGuard;
 use crate::net::tcp;
 use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
@@ -43,13 +42,13 @@ pub(crate) fn accept(
     certificate: Option<&ServerCertificate>,
 ) {
     tcp::set_up(&socket);
-    match (admit(shard, address), certificate) {
-        (Ok(guard), Some(certificate)) => {
-            let (session, config) = (HttpSession::new(address, kind, guard, true), certificate.config());
-            spawn_local(serve_tls(shard.clone(), socket, session, config));
+    let session =
+        admit(shard, address).map(|admitted| HttpSession::new(address, kind, admitted, certificate.is_some()));
+    match (session, certificate) {
+        (Ok(session), Some(certificate)) => {
+            spawn_local(serve_tls(shard.clone(), socket, session, certificate.config()));
         }
-        (Ok(guard), None) => {
-            let session = HttpSession::new(address, kind, guard, false);
+        (Ok(session), None) => {
             spawn_local(serve(shard.clone(), ClientSocket::Tcp(socket), session));
         }
         (Err(limit), certificate) => {
@@ -69,11 +68,12 @@ async fn serve_tls(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpS
     }
 }
 
-/// Counts a socket, and displaces another one where there are `http_connections` already.
+/// Counts a socket, and displaces another one where there are `http_connections` already. Where none can be, the socket is
+/// one of `probe_connections`.
 ///
 /// # Errors
 /// The limit that is reached.
-fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
+fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<AdmittedSocket, Limit> {
     let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
     let counted = shard.settings.counts_sockets_of(address).then(|| Address::from(address));
     let most = limits.http_connections_per_ip;
@@ -82,23 +82,20 @@ fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
         return Err(Limit::HttpConnectionsPerIp);
     }
     let now = shard.clock.now().mono;
-    if sockets.len() >= limits.http_connections && !sockets.displace_one(now) {
-        return Err(Limit::HttpConnections);
+    if sockets.len() < limits.http_connections || sockets.displace_one(now) {
+        return Ok(AdmittedSocket { guard: sockets.add(counted, now), is_for_probes: false });
     }
-    Ok(sockets.add(counted, now))
+    let probes = &shard.probe_sockets;
+    if probes.len() < limits.probe_connections || probes.displace_one(now) {
+        return Ok(AdmittedSocket { guard: probes.add(None, now), is_for_probes: true });
+    }
+    Err(Limit::HttpConnections)
 }
 
 /// Closes a socket with an error response, because a limit of sockets is reached. No request of it was answered.
 fn reject(socket: ClientSocket, limit: Limit, most: Value) {
-    let (status, of) = match limit {
-        Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "from this address "),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
-    };
-    let response = error_response(
-        status,
-        &format!("there are {most} HTTP connections {of}already, which is the limit"),
-        Some(limit),
-    );
+    let (status, words) = too_many_sockets(limit, most);
+    let response = error_response(status, &words, Some(limit));
     // What does not fit at once is not worth waiting for.
     socket.write_last(response.as_bytes());
 }
@@ -194,7 +191,7 @@ where
 
 /// Closes a displaced socket at once. An answer that its client has not read by now may be lost.
 fn displace(shard: &ShardRuntime, session: &HttpSession, socket: ClientSocket) {
-    let limit = Limit::HttpConnections;
+    let limit = session.limit();
     record_limit(shard, limit, session.address);
     if session.requests.get() == 0 {
         reject(socket, limit, shard.settings.limits.value(limit));
@@ -208,7 +205,7 @@ async fn close(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredS
     session.mark_waiting();
     tokio::select! {
         biased;
-        () = session.guard.displaced() => record_limit(shard, Limit::HttpConnections, session.address),
+        () = session.guard.displaced() => record_limit(shard, session.limit(), session.address),
         // Every answer is written, and no unread input turns the close into a reset.
         () = shard.close_idle(), if is_written => {}
         () = linger(shard, &mut socket, &response) => {}

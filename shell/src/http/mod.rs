@@ -9,6 +9,7 @@ mod head;
 mod metered_socket;
 pub(crate) mod openapi;
 mod origin;
+mod ready_path;
 mod response;
 mod router;
 mod session;

@@ -9,6 +9,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue,
 use hyper::{Response, StatusCode};
 use parlor_core::api::Reply;
 use parlor_core::error::Error;
+use parlor_core::limits::Value;
 use parlor_core::{Limit, api};
 use serde_json::json;
 use std::time::Duration;
@@ -42,9 +43,9 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Respo
     with_type("application/json", status, body)
 }
 
-/// A response to a probe, with one word as its body.
-pub(super) fn word(status: StatusCode, word: &'static str) -> Response<ResponseBody> {
-    with_type("text/plain", status, word)
+/// A response to a probe, whose body is text.
+pub(super) fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
+    with_type("text/plain", status, text)
 }
 
 /// A response with a body of this type.
@@ -150,6 +151,16 @@ fn seconds(duration: Duration) -> u64 {
 pub(super) fn limit_error(status: StatusCode, message: &str, limit: Limit) -> Response<ResponseBody> {
     let response = json(status, json!({"error": {"message": message, "limit": limit.name()}}).to_string());
     with_refusal(response, RefusalReason::Limit, limit.name())
+}
+
+/// The status and the words for a socket beyond a limit of HTTP sockets, of which there may be so many.
+pub(super) fn too_many_sockets(limit: Limit, most: Value) -> (StatusCode, String) {
+    let (status, which) = match limit {
+        Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "from this address "),
+        Limit::ProbeConnections => (StatusCode::SERVICE_UNAVAILABLE, "for probes "),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
+    };
+    (status, format!("there are {most} HTTP connections {which}already, which is the limit"))
 }
 
 /// 405: the path has other methods (RFC 9110 section 15.5.6).

@@ -1,7 +1,7 @@
 //! The answer to each request, by its path.
 
 use super::forwarded::{self, Scheme, Source};
-use super::response::{self, LoggedRefusal, ResponseBody, restarting};
+use super::response::{self, LoggedRefusal, ResponseBody, SOON, restarting};
 use super::session::HttpSession;
 use super::{api, head, status_paths, upgrade};
 use crate::config::ListenerKind;
@@ -10,6 +10,7 @@ use crate::runtime::shard::ShardRuntime;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN};
 use hyper::{Request, Response, Uri};
+use parlor_core::Limit;
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::IpAddr;
@@ -54,7 +55,7 @@ pub(super) async fn answer(
     session.is_answering.set(false);
     session.has_read.set(false);
     // The next request goes to a shard that works, or to another server; after a failed upgrade come frames, not requests.
-    let is_closing = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
+    let is_closing = shard.is_stopping() || shard.is_restarting() || asks_for_websocket || session.is_for_probes;
     Ok(if is_closing { response::closing(response) } else { response })
 }
 
@@ -73,6 +74,9 @@ async fn route(
     }
     if shard.is_restarting() && !is_status {
         return restarting(shard);
+    }
+    if session.is_for_probes && !status_paths::is_probe(path) {
+        return no_place(shard);
     }
     if let Err(response) = head::check_host(&request) {
         return *response;
@@ -95,6 +99,14 @@ async fn route(
         }
         Err(response) => *response,
     }
+}
+
+/// 503: there are `http_connections` sockets, and each has a request under way.
+fn no_place(shard: &ShardRuntime) -> Response<ResponseBody> {
+    let limit = Limit::HttpConnections;
+    shard.count_limit(limit);
+    let (status, words) = response::too_many_sockets(limit, shard.settings.limits.value(limit));
+    response::retry_after(response::limit_error(status, &words, limit), SOON)
 }
 
 /// Whether a path is answered at `internal_listen` only, and the request came elsewhere.

@@ -22,6 +22,13 @@ pub(super) fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) 
     );
 }
 
+/// A socket's share of a limit of sockets.
+pub(super) struct AdmittedSocket {
+    pub(super) guard: SocketGuard,
+    /// Whether it is one of `probe_connections`.
+    pub(super) is_for_probes: bool,
+}
+
 /// The state of one HTTP connection, shared by the task that drives it and the requests on it.
 pub(super) struct HttpSession {
     /// The address of the socket; that of the last proxy where there is one.
@@ -42,8 +49,10 @@ pub(super) struct HttpSession {
     pub(super) is_answering: Cell<bool>,
     /// Whether the socket took no bytes at the last write.
     pub(super) is_full: Rc<Cell<bool>>,
-    /// The socket's share of `http_connections`.
+    /// The socket's share of `http_connections`, or of `probe_connections`.
     pub(super) guard: SocketGuard,
+    /// Whether only probes are answered, and one of them, since there are `http_connections` already.
+    pub(super) is_for_probes: bool,
     /// Whether input is left unread: the body of the last request, or bytes that were no request.
     pub(super) unread: Cell<bool>,
     /// Whether a request began or was answered since the timer was last set.
@@ -54,12 +63,14 @@ pub(super) struct HttpSession {
 
 impl HttpSession {
     /// The state of a socket that has sent nothing yet.
-    pub(super) fn new(address: IpAddr, kind: ListenerKind, guard: SocketGuard, is_tls: bool) -> Rc<Self> {
+    pub(super) fn new(address: IpAddr, kind: ListenerKind, admitted: AdmittedSocket, is_tls: bool) -> Rc<Self> {
+        let AdmittedSocket { guard, is_for_probes } = admitted;
         Rc::new(Self {
             address,
             kind,
             is_tls,
             guard,
+            is_for_probes,
             has_key: Cell::new(false),
             is_answering: Cell::new(false),
             is_full: Rc::default(),
@@ -76,6 +87,11 @@ impl HttpSession {
     /// yet. Answers to others than backends do not count.
     pub(super) fn is_busy(&self) -> bool {
         self.is_answering.get() || (self.has_key.get() && self.is_full.get())
+    }
+
+    /// The limit that the socket counts for.
+    pub(super) fn limit(&self) -> Limit {
+        if self.is_for_probes { Limit::ProbeConnections } else { Limit::HttpConnections }
     }
 
     /// Notes a further request on the connection, which is answered in the next round. Requests without end do not keep a

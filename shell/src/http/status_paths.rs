@@ -2,7 +2,8 @@
 
 use super::api_key::{self, AskedFor};
 use super::openapi;
-use super::response::{self, ResponseBody, SOON, not_found, retry_after};
+use super::ready_path;
+use super::response::{self, LoggedRefusal, ResponseBody, not_found};
 use super::session::HttpSession;
 use crate::config::ListenerKind;
 use crate::observe::health::health;
@@ -28,6 +29,11 @@ pub(super) fn is_status(path: &str) -> bool {
     path == FAVICON || is_detailed(path) || path.starts_with("/health/")
 }
 
+/// Whether a path is for orchestrators, which are answered on every listener and beyond `http_connections`.
+pub(super) fn is_probe(path: &str) -> bool {
+    [LIVE, READY].contains(&path)
+}
+
 /// Whether a path tells more than whether the server works.
 pub(super) fn is_detailed(path: &str) -> bool {
     [HEALTH, METRICS, openapi::PATH].contains(&path)
@@ -42,17 +48,16 @@ pub(super) fn answer(
     address: IpAddr,
 ) -> Response<ResponseBody> {
     let path = request.uri().path();
-    if !is_detailed(path) && ![FAVICON, LIVE, READY].contains(&path) {
+    if !is_detailed(path) && !is_probe(path) && path != FAVICON {
         return not_found();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return response::method_not_allowed("GET, HEAD");
     }
-    if is_detailed(path) && !shard.settings.is_dev() && session.kind == ListenerKind::Public {
-        match api_key::authenticate(shard, request.headers(), address, AskedFor::Details) {
-            Ok(_) => session.has_key.set(true),
-            Err(response) => return *response,
-        }
+    if is_detailed(path)
+        && let Err(response) = authorize(shard, request, session, address)
+    {
+        return *response;
     }
     match path {
         HEALTH => {
@@ -66,14 +71,46 @@ pub(super) fn answer(
         }
         openapi::PATH => response::json(StatusCode::OK, shard.document.bytes(&shard.settings)),
         FAVICON => response::no_content(),
-        READY => ready(shard),
-        _ => response::word(StatusCode::OK, "ok"),
+        READY => ready(shard, request, session, address),
+        _ => response::plain_text(StatusCode::OK, "ok"),
     }
 }
 
-/// Says whether the server is ready, and if not, when to ask again.
-fn ready(shard: &ShardRuntime) -> Response<ResponseBody> {
-    let Some(word) = shard.unready() else { return response::word(StatusCode::OK, "ok") };
-    let wait = if shard.is_restarting() { shard.restarts_in() } else { SOON };
-    retry_after(response::word(StatusCode::SERVICE_UNAVAILABLE, word), wait)
+/// Whether a request may be told details, which need an API key but in development mode and at `internal_listen`.
+///
+/// # Errors
+/// The response to who has none, or a wrong one.
+fn authorize(
+    shard: &ShardRuntime,
+    request: &Request<Incoming>,
+    session: &HttpSession,
+    address: IpAddr,
+) -> Result<(), Box<Response<ResponseBody>>> {
+    if !shard.settings.is_dev() && session.kind == ListenerKind::Public {
+        api_key::authenticate(shard, request.headers(), address, AskedFor::Details)?;
+        session.has_key.set(true);
+    }
+    Ok(())
+}
+
+/// Says whether the server is ready. Who may not know more is answered all the same, since a probe has no key; a key that is
+/// wrong counts as such, or it could be guessed here.
+fn ready(
+    shard: &ShardRuntime,
+    request: &Request<Incoming>,
+    session: &HttpSession,
+    address: IpAddr,
+) -> Response<ResponseBody> {
+    let query = request.uri().query().unwrap_or_default();
+    let is_elsewhere = shard.settings.internal_listen.is_some() && session.kind == ListenerKind::Public;
+    if is_elsewhere {
+        return ready_path::answer(shard, query, false);
+    }
+    let refusal = authorize(shard, request, session, address).err();
+    let mut response = ready_path::answer(shard, query, refusal.is_none());
+    let is_wrong = api_key::is_sent(request.headers());
+    if let Some(refusal) = refusal.filter(|_| is_wrong).and_then(|refused| refused.extensions().get().cloned()) {
+        response.extensions_mut().insert::<LoggedRefusal>(refusal);
+    }
+    response
 }

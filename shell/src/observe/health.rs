@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 #[derive(Serialize)]
 struct Health<'a> {
     status: &'static str,
+    /// The checks of `/health/ready`, by name: `ok`, or the reason for which one has not passed.
+    checks: BTreeMap<&'static str, &'a str>,
     version: &'static str,
     node: &'a str,
     uptime_seconds: f64,
@@ -25,6 +27,7 @@ struct Health<'a> {
     logs: usize,
     history_bytes: usize,
     outbox_bytes: usize,
+    refused_bytes: usize,
     inbound_bytes: usize,
     http_connections: usize,
     /// The keys of `token_jwks`, where it is set.
@@ -182,8 +185,10 @@ impl TotalsView {
 pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> String {
     let Stats { gauges, totals } = stats;
     let rates = |window| shard.rates.borrow().until(window, now, stats, shard.refusals.total());
+    let readiness = shard.readiness(*gauges);
     let health = Health {
-        status: shard.unready().unwrap_or("ok"),
+        status: readiness.word(),
+        checks: readiness.checks().iter().map(|check| (check.name, check.result())).collect(),
         version: crate::VERSION,
         node: &shard.settings.node_name,
         uptime_seconds: now.since(Instant(0)).as_secs_f64(),
@@ -195,8 +200,9 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         logs: gauges.logs,
         history_bytes: gauges.history_bytes,
         outbox_bytes: gauges.outbox_bytes,
+        refused_bytes: gauges.refused_bytes,
         inbound_bytes: gauges.inbound_bytes,
-        http_connections: shard.sockets.len(),
+        http_connections: shard.http_connections(),
         token_jwks: shard.key_source.as_ref().map(|source| JwksView::new(&source.fetched())),
         log_lines_dropped: log::dropped(),
         restarts: shard.restarts + u64::from(shard.is_restarting()),

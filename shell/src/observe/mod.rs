@@ -2,9 +2,11 @@
 
 pub(crate) mod alerts;
 pub(crate) mod calls;
+pub(crate) mod descriptors;
 pub(crate) mod health;
 pub mod input_log;
 pub mod log;
 pub(crate) mod metrics;
 pub(crate) mod rates;
+pub(crate) mod readiness;
 pub(crate) mod reloads;

@@ -18,14 +18,16 @@ use crate::net::sockets::Sockets;
 use crate::observe::alerts::Alerts;
 use crate::observe::alerts::figures::Readings;
 use crate::observe::calls::CallLog;
+use crate::observe::descriptors;
 use crate::observe::log;
 use crate::observe::metrics::api_calls::ApiCallFigures;
 use crate::observe::metrics::handshakes::HandshakeFigures;
 use crate::observe::metrics::histogram::Histogram;
 use crate::observe::rates::{RateWindow, Rates};
+use crate::observe::readiness::{Readiness, ReadinessFigures};
 use crate::observe::reloads::Reloads;
-use parlor_core::Config;
-use parlor_core::{ConnId, Instant, Limit, Now, Stats};
+use parlor_core::stats::Gauges;
+use parlor_core::{Config, ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -62,6 +64,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
     pub(crate) sockets: Rc<Sockets>,
+    /// Those beyond `http_connections`, which probes alone are answered on.
+    pub(crate) probe_sockets: Rc<Sockets>,
     /// The share of the thread's time that request bodies and TLS handshakes may take.
     pub(crate) rounds: Rc<Rounds>,
     /// Refusals by each limit that the core did not see.
@@ -140,6 +144,7 @@ impl ShardRuntime {
             config,
             clock,
             sockets: Rc::default(),
+            probe_sockets: Rc::default(),
             rounds: Rc::default(),
             limit_hits: RefCell::default(),
             refusals,
@@ -225,14 +230,17 @@ impl ShardRuntime {
         !self.settings.has_own_token_key() && self.key_source.as_ref().is_some_and(has_none)
     }
 
-    /// The reason for which `/health/ready` is 503, in a word; None where the server is ready.
-    pub(crate) fn unready(&self) -> Option<&'static str> {
-        match () {
-            () if self.is_leaving() => Some("stopping"),
-            () if self.is_restarting() => Some("restarting"),
-            () if self.is_starting() => Some("starting"),
-            () => None,
-        }
+    /// Whether the server is ready, by figures of this time.
+    pub(crate) fn readiness(&self, gauges: Gauges) -> Readiness {
+        let figures = ReadinessFigures {
+            is_leaving: self.is_leaving(),
+            is_restarting: self.is_restarting(),
+            is_starting: self.is_starting(),
+            gauges,
+            http_connections: self.sockets.len(),
+            descriptors: descriptors::open().zip(descriptors::most()),
+        };
+        Readiness::judge(&figures, &self.settings.limits, self.settings.ready_strict)
     }
 
     /// Time until the next shard begins.
@@ -244,6 +252,22 @@ impl ShardRuntime {
     pub(crate) fn stats(&self) -> (Now, Stats) {
         let stats = self.enter(|host, now| (now, host.shard().stats()));
         stats.unwrap_or_else(|| (self.clock.now(), Stats::default()))
+    }
+
+    /// The sizes of the core's state. Without a host all are zero.
+    pub(crate) fn gauges(&self) -> Gauges {
+        self.enter(|host, _| host.shard().gauges()).unwrap_or_default()
+    }
+
+    /// Number of HTTP sockets, those for probes included.
+    pub(crate) fn http_connections(&self) -> usize {
+        self.sockets.len() + self.probe_sockets.len()
+    }
+
+    /// Waits until there is no HTTP socket.
+    pub(super) async fn no_sockets(&self) {
+        self.sockets.all_gone().await;
+        self.probe_sockets.all_gone().await;
     }
 
     /// Number of open connections.
@@ -261,7 +285,7 @@ impl ShardRuntime {
             gauges: stats.gauges,
             minute: rates(RateWindow::Minute),
             quarter: rates(RateWindow::Quarter),
-            http_connections: self.sockets.len(),
+            http_connections: self.http_connections(),
             restarts: self.restarts,
             log_lines_dropped: log::dropped(),
             is_reload_good: self.reloads.is_good(),

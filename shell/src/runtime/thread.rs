@@ -178,11 +178,11 @@ impl ShardRuntime {
             |of: Duration| of.saturating_sub(self.clock.now().mono.since(self.stopping.get().unwrap_or_default()));
         sleep(left(STOP_GRACE)).await;
         self.close_idle.set();
-        if timeout(left(patience), self.sockets.all_gone()).await.is_err() {
+        if timeout(left(patience), self.no_sockets()).await.is_err() {
             self.close_unfinished.set();
-            if timeout(limits.linger_timeout, self.sockets.all_gone()).await.is_err() {
+            if timeout(limits.linger_timeout, self.no_sockets()).await.is_err() {
                 warn!(
-                    sockets = self.sockets.len(),
+                    sockets = self.http_connections(),
                     "requests are unfinished after the stop; their sockets are dropped"
                 );
             }

@@ -7,6 +7,7 @@ fn reached_by(limit: Limit) -> fn() {
     match limit {
         Limit::HttpConnections => too_many_sockets,
         Limit::HttpConnectionsPerIp => too_many_sockets_from_an_address,
+        Limit::ProbeConnections => too_many_probes,
         Limit::RequestTimeout => half_a_request,
         Limit::IdleTimeout => idle_socket,
         Limit::LingerTimeout => lingering_socket,

@@ -28,8 +28,8 @@ use requests::*;
 use common::observed::Observed::{self, Api, Close, Command, Http, Unsubscribe};
 use common::observed::{note, was_observed};
 use common::{
-    BINARY, CLOSE, Client, PATIENCE, PING, PONG, TEXT, World, api, ask, closed, connect_from, frame, get, health, hits,
-    http, publish, raw_http, read_head, token, unix, upgrade_request, wait_until,
+    BINARY, CLOSE, Client, PATIENCE, PING, PONG, TEXT, World, api, ask, closed, connect_from, frame, get, half_a_call,
+    health, hits, http, publish, raw_http, token, unix, upgrade_request, wait_until,
 };
 use parlor::config::Settings;
 use parlor_core::close::{ABNORMAL, NO_STATUS};

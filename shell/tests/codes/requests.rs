@@ -261,19 +261,29 @@ pub fn too_fast_from_an_address() {
 
 pub fn too_many_sockets() {
     let mut world = World::with(|settings| settings.limits.http_connections = 1);
-    // Once it is asked for the body, its request is being answered.
-    let mut call = TcpStream::connect(world.address).unwrap();
-    call.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head =
-        format!("POST /api/info HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n{WITH_KEY}\r\n");
-    call.write_all(head.as_bytes()).unwrap();
-    assert!(read_head(&mut call).starts_with("HTTP/1.1 100 "));
-    let answer = raw_http(world.address, b"");
+    let mut call = half_a_call(world.address);
+    let answer = raw_http(world.address, b"GET /ws/a HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((answer.status, &answer.json()["error"]["limit"]), (503, &json!("http_connections")), "{answer:?}");
     assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
     assert_eq!(ask(&mut call, b"{}").status, 200);
     wait_until("a look at the counts", || get(world.address, "/health").status == 200);
     assert!(hits(world.address, "http_connections") >= 1);
+    world.is_unaffected();
+}
+
+pub fn too_many_probes() {
+    let mut world = World::with(|settings| {
+        (settings.limits.http_connections, settings.limits.probe_connections) = (1, 1);
+    });
+    let mut call = half_a_call(world.address);
+    let mut silent = TcpStream::connect(world.address).unwrap();
+    assert_eq!(get(world.address, "/health/ready").status, 200);
+    let mut answer = String::new();
+    silent.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains(r#""limit":"probe_connections""#), "{answer}");
+    assert_eq!(ask(&mut call, b"{}").status, 200);
+    wait_until("a place", || get(world.address, "/health").status == 200);
+    assert_eq!(hits(world.address, "probe_connections"), 1);
     world.is_unaffected();
 }
 

@@ -134,6 +134,16 @@ pub fn read_head(socket: &mut impl Read) -> String {
     String::from_utf8(head).unwrap()
 }
 
+/// A socket with a call whose body the server has asked for. From then on its request is being answered, and no other socket
+/// displaces it.
+pub fn half_a_call(address: SocketAddr) -> TcpStream {
+    let mut call = connect(address);
+    let head = "POST /api/info HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n";
+    call.write_all(format!("{head}X-API-Key: {KEY}\r\n\r\n").as_bytes()).unwrap();
+    assert!(read_head(&mut call).starts_with("HTTP/1.1 100 "));
+    call
+}
+
 pub fn http(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n");

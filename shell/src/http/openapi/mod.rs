@@ -119,11 +119,7 @@ fn status_paths() -> [(String, Value); 5] {
         // The empty one: at some addresses no key is needed.
         status(name, summary, &json!([{"key": []}, {"authorization": []}, {"bearer": []}, {}]), &responses)
     };
-    let probe = |name, summary, responses| status(name, summary, &json!([]), &responses);
-    let ready = json!({
-        "200": word("It does.", &["ok"]),
-        "503": word("The server is stopping, or restarting after an invariant did not hold.", &["stopping", "restarting"]),
-    });
+    let live = json!({"200": word("It does.", &["ok"])});
     [
         (
             "/health".into(),
@@ -131,9 +127,30 @@ fn status_paths() -> [(String, Value); 5] {
         ),
         ("/metrics".into(), details("metrics", "The same for Prometheus", metrics())),
         (PATH.into(), details("openapi", "This document", response("It is.", &json!({"type": "object"})))),
-        ("/health/live".into(), probe("live", "Whether the server runs", json!({"200": word("It does.", &["ok"])}))),
-        ("/health/ready".into(), probe("ready", "Whether the server takes connections", ready)),
+        ("/health/live".into(), status("live", "Whether the server runs", &json!([]), &live)),
+        ("/health/ready".into(), ready()),
     ]
+}
+
+/// The operation that tells whether the server takes connections. Its words have reasons behind them for who may know.
+fn ready() -> Value {
+    let text = |description: &str| json!({"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}});
+    let responses = json!({
+        "200": text("It does: `ok`, or `degraded` where a limit of the whole server is reached."),
+        "503": text("It does not: `starting`, `stopping` or `restarting`, and with `ready_strict` also `degraded`."),
+    });
+    let parameter = |name: &str, description: &str, schema: &Value| json!({"name": name, "in": "query", "description": description, "schema": schema});
+    let key = json!([{}, {"key": []}, {"authorization": []}, {"bearer": []}]);
+    let mut operation = status("ready", "Whether the server takes connections", &key, &responses);
+    operation["get"]["parameters"] = json!([
+        parameter("verbose", "Lists the checks, for who may read `/health`.", &json!({"type": "string"})),
+        parameter(
+            "exclude",
+            "A check that does not count; may come several times.",
+            &json!({"type": "array", "items": {"type": "string"}}),
+        ),
+    ]);
+    operation
 }
 
 fn status(name: &str, summary: &str, security: &Value, responses: &Value) -> Value {

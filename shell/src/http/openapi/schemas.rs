@@ -28,6 +28,7 @@ fn health() -> Value {
         "logs",
         "history_bytes",
         "outbox_bytes",
+        "refused_bytes",
         "inbound_bytes",
         "http_connections",
         "log_lines_dropped",
@@ -36,7 +37,8 @@ fn health() -> Value {
     let count = json!({"anyOf": [unsigned(), {"type": "object", "additionalProperties": unsigned()}]});
     let rates = json!({"type": "object", "additionalProperties": {"type": "number"}});
     let more = [
-        ("status", json!({"enum": ["ok", "starting", "stopping", "restarting"]})),
+        ("status", json!({"enum": ["ok", "degraded", "starting", "stopping", "restarting"]})),
+        ("checks", json!({"type": "object", "additionalProperties": text()})),
         ("version", text()),
         ("node", text()),
         ("uptime_seconds", json!({"type": "number"})),

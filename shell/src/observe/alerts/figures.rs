@@ -65,6 +65,7 @@ figures! {
     "logs": |now| now.gauges.logs as f64,
     "history_bytes": |now| now.gauges.history_bytes as f64,
     "outbox_bytes": |now| now.gauges.outbox_bytes as f64,
+    "refused_bytes": |now| now.gauges.refused_bytes as f64,
     "inbound_bytes": |now| now.gauges.inbound_bytes as f64,
     "http_connections": |now| now.http_connections as f64,
     "invariant_violations": |now| now.restarts as f64,

@@ -28,7 +28,7 @@ pub(crate) fn metrics(shard: &ShardRuntime, stats: &Stats, form: MetricsForm) ->
     write_limits(&mut page, shard, &stats.totals);
     write_http(&mut page, shard);
     write_keys(&mut page, shard);
-    write_server(&mut page, shard);
+    write_server(&mut page, shard, stats.gauges);
     page.finish()
 }
 
@@ -46,6 +46,7 @@ fn write_state(page: &mut Exposition, gauges: &Gauges) {
         logs,
         history_bytes,
         outbox_bytes,
+        refused_bytes,
         inbound_bytes,
     } = gauges;
     let states = [("json", json), ("plain", plain)].into_iter().flat_map(|(protocol, states)| {
@@ -62,6 +63,11 @@ fn write_state(page: &mut Exposition, gauges: &Gauges) {
         ("parlor_logs", "Rooms whose publications are numbered.", logs),
         ("parlor_history_bytes", "Bytes that the logs of all rooms retain.", history_bytes),
         ("parlor_outbox_bytes", "Bytes that wait for sockets.", outbox_bytes),
+        (
+            "parlor_refused_bytes",
+            "Bytes that sockets have refused, each frame counted once for all that wait for it.",
+            refused_bytes,
+        ),
         ("parlor_inbound_bytes", "Bytes of clients and of calls that are not handled yet.", inbound_bytes),
     ] {
         page.gauge(name, help, value as f64);
@@ -174,7 +180,11 @@ fn write_limits(page: &mut Exposition, shard: &ShardRuntime, totals: &Totals) {
 
 /// Writes the requests that become no WebSocket.
 fn write_http(page: &mut Exposition, shard: &ShardRuntime) {
-    page.gauge("parlor_http_connections", "Sockets that are no WebSocket, or not yet.", shard.sockets.len() as f64);
+    page.gauge(
+        "parlor_http_connections",
+        "Sockets that are no WebSocket, or not yet.",
+        shard.http_connections() as f64,
+    );
     let refused = shard.refusals.counts().into_iter().map(|(reason, count)| ([("reason", reason)], count));
     let help = "Requests refused before they were a WebSocket or a call, by reason.";
     page.counters("parlor_requests_refused", help, refused);
@@ -203,7 +213,7 @@ fn write_keys(page: &mut Exposition, shard: &ShardRuntime) {
 }
 
 /// Writes the figures of the server itself and its process.
-fn write_server(page: &mut Exposition, shard: &ShardRuntime) {
+fn write_server(page: &mut Exposition, shard: &ShardRuntime, gauges: Gauges) {
     let broken = shard.restarts + u64::from(shard.is_restarting());
     page.counter(
         "parlor_invariant_violations",
@@ -218,8 +228,10 @@ fn write_server(page: &mut Exposition, shard: &ShardRuntime) {
     page.gauge("parlor_last_reload_successful", help, f64::from(u8::from(is_good)));
     let help = "Time at which what is in use was read, since 1970.";
     page.gauge("parlor_last_reload_success_timestamp_seconds", help, reloads.read_at_seconds());
-    let is_ready = shard.unready().is_none();
-    page.gauge("parlor_ready", "1 while /health/ready answers that it is.", f64::from(u8::from(is_ready)));
+    let readiness = shard.readiness(gauges);
+    page.gauge("parlor_ready", "1 while /health/ready answers that it is.", f64::from(u8::from(readiness.is_ready())));
+    let help = "1 while a limit of the whole server is reached, as /health/ready?verbose says.";
+    page.gauge("parlor_degraded", help, f64::from(u8::from(readiness.is_degraded())));
     page.gauge("parlor_draining", "1 while the server stops.", f64::from(u8::from(shard.is_leaving())));
     process::write(page);
 }

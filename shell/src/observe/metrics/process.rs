@@ -1,6 +1,7 @@
 //! The figures of the process that every exporter of Prometheus has, from `/proc`: absent where there is none.
 
 use super::exposition::Exposition;
+use crate::observe::descriptors;
 use std::fs;
 use std::sync::OnceLock;
 
@@ -28,19 +29,12 @@ pub(super) fn write(page: &mut Exposition) {
             page.gauge(name, help, kibibytes * 1024.0);
         }
     }
-    if let Some(open) = open_descriptors() {
+    if let Some(open) = descriptors::open() {
         page.gauge("process_open_fds", "Open file descriptors.", open as f64);
     }
-    if let Ok((soft, _)) = rlimit::Resource::NOFILE.get() {
-        page.gauge("process_max_fds", "File descriptors that may be open.", soft as f64);
+    if let Some(most) = descriptors::most() {
+        page.gauge("process_max_fds", "File descriptors that may be open.", most as f64);
     }
-}
-
-/// The number of open descriptors. Since Linux 6.2 it is the size of the folder; to count its entries takes a millisecond for a
-/// thousand, in which nothing is delivered.
-fn open_descriptors() -> Option<u64> {
-    let size = fs::metadata("/proc/self/fd").ok()?.len();
-    if size > 0 { Some(size) } else { Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64) }
 }
 
 /// A field of `/proc/self/stat` that counts clock ticks, by its number in proc(5). The second field is a name in parentheses,

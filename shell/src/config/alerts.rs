@@ -1,8 +1,11 @@
 //! The table `[[alerts]]` of the file: figures that the server watches by itself.
 
 use super::place::Place;
+use super::text_file::{text_in, without_newline};
+use crate::auth::Secret;
+use crate::net::http_url::HttpUrl;
 use crate::observe::alerts::figures::Figure;
-use crate::observe::alerts::rule::{AlertRule, Threshold};
+use crate::observe::alerts::rule::{AlertRule, Severity, Threshold};
 use parlor_core::names;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,13 +19,16 @@ const NAME_BYTES: usize = 64;
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The fields of an entry.
-const FIELDS: &str = "figure; above or below; and perhaps name, for and clear";
+const FIELDS: &str =
+    "figure; above or below; and perhaps name, for, clear, severity, and url or url_file (a file with the URL)";
 
 /// An alert of `[[alerts]]`.
 #[derive(Clone, Debug)]
 pub struct AlertEntry {
     /// The figure and its thresholds.
     pub rule: AlertRule,
+    /// Where changes are posted to. Its path may be a secret, as those of chats are.
+    pub url: Option<Secret<HttpUrl>>,
     /// Where the file has it.
     pub place: Place,
 }
@@ -35,6 +41,8 @@ struct AlertFields {
     thresholds: Vec<Threshold>,
     hold: Duration,
     clear: Option<f64>,
+    severity: Severity,
+    urls: Vec<Secret<HttpUrl>>,
 }
 
 impl AlertEntry {
@@ -48,8 +56,12 @@ impl AlertEntry {
         for (field, value) in values {
             fields.set(&field, &value).map_err(|wrong| format!("{place}: {wrong}"))?;
         }
+        if fields.urls.len() > 1 {
+            return Err(format!("{place}: url and url_file are both there; leave one of them out"));
+        }
+        let url = fields.urls.pop();
         let rule = fields.rule().map_err(|wrong| format!("{place}: {wrong}"))?;
-        Ok(Self { rule, place })
+        Ok(Self { rule, url, place })
     }
 
     /// Checks alerts against each other. Returns a sentence for each contradiction.
@@ -59,7 +71,7 @@ impl AlertEntry {
             wrongs.push(format!("there are {} alerts; expected at most {ALERTS}", entries.len()));
         }
         let mut names = BTreeSet::new();
-        for Self { rule, place } in entries {
+        for Self { rule, place, .. } in entries {
             if !names.insert(&rule.name) {
                 wrongs
                     .push(format!("{place}: another alert has the name {:?}; give each a name of its own", rule.name));
@@ -81,6 +93,12 @@ impl AlertFields {
             "below" => self.thresholds.push(Threshold::Below(number(value, field)?)),
             "clear" => self.clear = Some(number(value, field)?),
             "for" => self.hold = hold(text(value, field)?)?,
+            "severity" => {
+                let severity = Severity::named(text(value, field)?);
+                self.severity = severity.ok_or("severity must be critical, warning or info")?;
+            }
+            "url" => self.urls.push(url(text(value, field)?, field)?),
+            "url_file" => self.urls.push(url(&text_in(text(value, field)?, field)?, field)?),
             _ => return Err(format!("unknown key {field:?}; expected {FIELDS}")),
         }
         Ok(())
@@ -103,8 +121,15 @@ impl AlertFields {
             (Threshold::Above(number) | Threshold::Below(number), None) => number,
             (_, Some(clear)) => clear,
         };
-        Ok(AlertRule { name, figure, threshold, hold: self.hold, clear })
+        Ok(AlertRule { name, figure, threshold, hold: self.hold, clear, severity: self.severity })
     }
+}
+
+/// A URL, which no error shows.
+fn url(text: &str, field: &str) -> Result<Secret<HttpUrl>, String> {
+    let url = without_newline(text).unwrap_or(text).parse();
+    url.map(Secret::new)
+        .map_err(|wrong| format!("{field}: {wrong}; expected one such as https://alerts.example.com/hook"))
 }
 
 fn text<'v>(value: &'v Toml, field: &str) -> Result<&'v str, String> {

@@ -51,16 +51,20 @@ pub(super) fn show(settings: &Settings) -> String {
 }
 
 /// An alert, with the place that it comes from.
-fn alert(AlertEntry { rule, place }: &AlertEntry) -> String {
-    let AlertRule { name, figure, threshold, hold, clear } = rule;
+fn alert(AlertEntry { rule, url, place }: &AlertEntry) -> String {
+    let AlertRule { name, figure, threshold, hold, clear, severity } = rule;
     let (side, number) = match threshold {
         Threshold::Above(most) => ("above", most),
         Threshold::Below(least) => ("below", least),
     };
     let (name, figure) = (written(name, Form::Text), written(figure.name(), Form::Text));
     let hold = written(&humantime::format_duration(*hold).to_string(), Form::Text);
+    let severity = written(severity.name(), Form::Text);
+    let url = url.as_ref().map(|url| format!("# url leads to {}, and is not shown\n", url.expose().server()));
     format!(
-        "\n[[alerts]] # {place}\nname = {name}\nfigure = {figure}\n{side} = {number:?}\nfor = {hold}\nclear = {clear:?}\n"
+        "\n[[alerts]] # {place}\nname = {name}\nfigure = {figure}\n{side} = {number:?}\nfor = {hold}\nclear = {clear:?}\n\
+         severity = {severity}\n{}",
+        url.unwrap_or_default()
     )
 }
 

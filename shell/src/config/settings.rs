@@ -7,8 +7,9 @@ use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
 use super::{API_KEYS, AlertEntry, ApiKeyEntry, Listen, TOKEN_KEYS, TokenKeyEntry};
-use crate::auth::{ApiKey, ApiKeys, KeyRights, TokenVerifier};
+use crate::auth::{ApiKey, ApiKeys, KeyRights, Secret, TokenVerifier};
 use crate::net::certificate::ServerCertificate;
+use crate::net::http_url::HttpUrl;
 use parlor_core::Config;
 use parlor_core::admission::route::{PLACEHOLDER, Routes, is_id};
 use parlor_core::config::NODE_BYTES;
@@ -93,12 +94,21 @@ impl Settings {
                 "token_secret begins or ends with white space, which is part of the secret that signs tokens".into(),
             );
         }
-        if let Some(url) = self.token_jwks.as_ref().filter(|url| !url.is_https() && !url.is_loopback()) {
+        let is_open = |url: &HttpUrl| !url.is_https() && !url.is_loopback();
+        if let Some(url) = self.token_jwks.as_ref().filter(|url| is_open(url)) {
             warnings.push(format!(
                 "token_jwks: {url} is fetched over plain HTTP: an attacker who can change the answer can make tokens; use \
                  https:// unless the network is trusted"
             ));
         }
+        warnings.extend(self.alerts.iter().filter_map(|entry| {
+            let url = entry.url.as_ref().map(Secret::expose).filter(|url| is_open(url))?;
+            Some(format!(
+                "{}: {} is told over plain HTTP, where others can read it: use https:// unless the network is trusted",
+                entry.place,
+                url.server()
+            ))
+        }));
         if !self.public_hosts.is_empty() && (self.is_dev() || !self.allowed_origins.is_empty()) {
             warnings.push(
                 "public_hosts is only for production mode without allowed_origins, and has no effect here".into(),

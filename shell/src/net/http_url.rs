@@ -45,6 +45,16 @@ impl HttpUrl {
         self.uri.path_and_query().map_or("/", PathAndQuery::as_str)
     }
 
+    /// The scheme, the host and the port alone, for where the path may be a secret.
+    #[must_use]
+    pub fn server(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.is_https() { "https" } else { "http" }
+    }
+
     /// The URL as it was written.
     #[must_use]
     pub fn written(&self) -> &str {
@@ -96,8 +106,7 @@ impl FromStr for HttpUrl {
 impl fmt::Display for HttpUrl {
     /// Without the query, which may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_https() { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority(), self.uri.path())
+        write!(f, "{}://{}{}", self.scheme(), self.authority(), self.uri.path())
     }
 }
 
@@ -115,6 +124,7 @@ mod tests {
         assert_eq!(parts("http://[::1]:8080"), ("::1".into(), 8080, "/".into(), true));
         assert_eq!(parts("http://LOCALHOST/"), ("LOCALHOST".into(), 80, "/".into(), true));
         assert_eq!("https://a.example/jwks?secret".parse::<HttpUrl>().unwrap().to_string(), "https://a.example/jwks");
+        assert_eq!("https://a.example:8443/a/secret?b".parse::<HttpUrl>().unwrap().server(), "https://a.example:8443");
     }
 
     #[test]

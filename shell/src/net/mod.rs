@@ -6,7 +6,7 @@ pub(crate) mod client_socket;
 pub(crate) mod decoder;
 pub mod driver;
 pub(crate) mod handshake_rates;
-pub(crate) mod http_get;
+pub(crate) mod http_client;
 pub mod http_url;
 pub(crate) mod listener;
 mod records;

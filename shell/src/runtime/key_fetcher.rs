@@ -6,7 +6,7 @@
 use super::backoff::Backoff;
 use super::clock::Clock;
 use crate::auth::{FetchedKeys, JwkSet, KeyFeed, KeySource, TokenKey};
-use crate::net::http_get;
+use crate::net::http_client;
 use crate::net::http_url::HttpUrl;
 use parlor_core::Instant;
 use std::future::ready;
@@ -86,7 +86,7 @@ impl KeyFetcher {
     /// Fetches once. Returns the pause before the next time.
     async fn fetch(&mut self) -> Duration {
         self.began = self.clock.now().mono;
-        let body = http_get::get(&self.url, JWKS_BYTES, self.times.timeout).await;
+        let body = http_client::get(&self.url, JWKS_BYTES, self.times.timeout).await;
         // Tokens that wanted a key meanwhile are answered by this fetch.
         tokio::select! {
             biased;

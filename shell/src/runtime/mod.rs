@@ -1,5 +1,6 @@
 //! The thread of a shard: its clock, its tasks, and the host that carries out what the shard decides.
 
+pub(crate) mod alert_sender;
 pub(crate) mod backoff;
 pub(crate) mod clock;
 pub mod connections;

@@ -1,12 +1,13 @@
 //! The state that the tasks of a shard share, and the one way into its host.
 
+use super::alert_sender::AlertSender;
 use super::clock::Clock;
 use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
 use super::latch::Latch;
 use super::rounds::Rounds;
 use crate::auth::{self, ApiKeys, KeySource};
-use crate::config::Settings;
+use crate::config::{AlertEntry, Settings};
 use crate::http::forwarded::ProxyWarning;
 use crate::http::openapi::Document;
 use crate::net::address_rates::AddressRates;
@@ -16,6 +17,7 @@ use crate::net::handshake_rates::HandshakeRates;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
 use crate::observe::alerts::Alerts;
+use crate::observe::alerts::deliveries::NotificationFigures;
 use crate::observe::alerts::figures::Readings;
 use crate::observe::calls::CallLog;
 use crate::observe::descriptors;
@@ -31,6 +33,7 @@ use parlor_core::{Config, ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -76,6 +79,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) reloads: Arc<Reloads>,
     /// The alerts of the settings.
     pub(super) alerts: Rc<Alerts>,
+    /// What becomes of their notifications.
+    pub(crate) notifications: Arc<NotificationFigures>,
     /// The description of the API, served as `/openapi.json`.
     pub(crate) document: Document,
     /// The time of the last warning about a proxy that is not trusted.
@@ -110,12 +115,24 @@ pub(super) struct Lasting {
     refusals: Rc<Refusals>,
     reloads: Arc<Reloads>,
     alerts: Rc<Alerts>,
+    notifications: Arc<NotificationFigures>,
+    _alert_sender: Rc<AlertSender>,
 }
 
 impl Lasting {
-    pub(super) fn new(settings: &Settings, reloads: Arc<Reloads>) -> Self {
-        let alerts = Alerts::new(settings.alerts.iter().map(|entry| entry.rule.clone()));
-        Self { refusals: Rc::default(), reloads, alerts: Rc::new(alerts) }
+    /// The state at the start of the first shard.
+    ///
+    /// # Errors
+    /// As [`AlertSender::start`].
+    pub(super) fn new(settings: &Settings, reloads: Arc<Reloads>, clock: Clock) -> io::Result<Self> {
+        let notifications = Arc::<NotificationFigures>::default();
+        let sender = AlertSender::start(&settings.alerts, &notifications, clock)?;
+        let watched = settings.alerts.iter().map(|AlertEntry { rule, url, .. }| {
+            let queue = url.as_ref().and_then(|url| sender.queue(url.expose()));
+            (rule.clone(), queue)
+        });
+        let alerts = Rc::new(Alerts::new(watched, &settings.node_name));
+        Ok(Self { refusals: Rc::default(), reloads, alerts, notifications, _alert_sender: Rc::new(sender) })
     }
 }
 
@@ -124,7 +141,7 @@ impl ShardRuntime {
         settings: Arc<Settings>,
         key_source: Option<KeySource>,
         clock: Clock,
-        Lasting { refusals, reloads, alerts }: Lasting,
+        Lasting { refusals, reloads, alerts, notifications, .. }: Lasting,
         restarts: u64,
     ) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
@@ -150,6 +167,7 @@ impl ShardRuntime {
             refusals,
             reloads,
             alerts,
+            notifications,
             document: Document::default(),
             proxy_warning: ProxyWarning::default(),
             restarts,
@@ -276,11 +294,11 @@ impl ShardRuntime {
     }
 
     /// Lets the alerts look at the figures of this time.
-    pub(super) fn watch(&self, now: Instant, stats: &Stats) {
+    pub(super) fn watch(&self, now: Now, stats: &Stats) {
         if self.alerts.is_empty() {
             return;
         }
-        let rates = |window| self.rates.borrow().until(window, now, stats, self.refusals.total());
+        let rates = |window| self.rates.borrow().until(window, now.mono, stats, self.refusals.total());
         let readings = Readings {
             gauges: stats.gauges,
             minute: rates(RateWindow::Minute),

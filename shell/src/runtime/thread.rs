@@ -74,7 +74,7 @@ fn run_with(
 ) -> io::Result<()> {
     let clock = Clock::new();
     let mut backoff = Backoff::default();
-    let lasting = Lasting::new(settings, reloads.clone());
+    let lasting = Lasting::new(settings, reloads.clone(), clock)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         spawn_local(pulse.answer());
@@ -240,7 +240,7 @@ async fn sample(shard: Rc<ShardRuntime>) {
         shard.refusals.report(shard.clock.now().mono, false);
         if let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) {
             shard.rates.borrow_mut().sample(now.mono, &stats, shard.refusals.total());
-            shard.watch(now.mono, &stats);
+            shard.watch(now, &stats);
         }
     }
 }
@@ -336,7 +336,7 @@ mod tests {
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
             let settings = Arc::new(Settings::default());
-            let lasting = Lasting::new(&settings, Arc::new(Reloads::new(0)));
+            let lasting = Lasting::new(&settings, Arc::new(Reloads::new(0)), Clock::new()).unwrap();
             let shard = Rc::new(ShardRuntime::new(settings, None, Clock::new(), lasting, 0));
             let mut tasks = shard.spawn_tasks(&[plain(Rc::new(TcpListener::from_std(listener).unwrap()))]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {

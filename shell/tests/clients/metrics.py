@@ -7,7 +7,6 @@ import math
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.parse
@@ -18,7 +17,7 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 
-from harness import API_KEY, Server, api, done, eventually, expect, run
+from harness import API_KEY, Server, api, done, eventually, expect, free_port, run
 
 OPS = pathlib.Path(__file__).resolve().parents[2] / "ops"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3"
@@ -104,12 +103,6 @@ def rules(at):
         anchor = rule["annotations"]["runbook_url"].rpartition("#")[2]
         expect(f"the runbook about {rule['alert']}", f"## {rule['alert']}\n" in runbook and anchor == rule["alert"].lower(), True)
     done(f"metrics: {len(rules)} alert rules, each tested by promtool, with a section of the runbook")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def has_data(values):

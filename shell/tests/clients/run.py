@@ -50,6 +50,7 @@ CHECKS = [
     (PYTHON, "production.py", ["--dev", "false"]),
     (PYTHON, "shutdown.py", None),
     (PYTHON, "metrics.py", None),
+    (PYTHON, "alerts.py", None),
     (PYTHON, "readme.py", None),
 ]
 # What needs the machine to itself only runs when it is named.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
 
+pub mod endpoint;
 pub mod jwks;
 pub mod observed;
 pub mod program;

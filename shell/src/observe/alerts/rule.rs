@@ -41,6 +41,38 @@ impl fmt::Display for Threshold {
     }
 }
 
+/// The severity of an alert, by which receivers choose whom to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Severity {
+    /// Somebody is to be woken.
+    Critical,
+    /// Somebody is to look at it.
+    #[default]
+    Warning,
+    /// It is good to know.
+    Info,
+}
+
+impl Severity {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+
+    /// The severity with a word of the settings.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.name() == name)
+    }
+}
+
 /// An alert: its figure, its thresholds and the time for which the figure has to be wrong.
 #[derive(Clone, Debug)]
 pub struct AlertRule {
@@ -54,6 +86,8 @@ pub struct AlertRule {
     pub hold: Duration,
     /// The figure at which the alert clears. Between it and the threshold, an alert stays what it was.
     pub clear: f64,
+    /// What a receiver is told of how much it matters.
+    pub severity: Severity,
 }
 
 /// The state of an alert.
@@ -106,7 +140,14 @@ mod tests {
 
     fn rule(threshold: Threshold, clear: f64, hold: u64) -> AlertRule {
         let figure = Figure::named("connections").unwrap();
-        AlertRule { name: "a".into(), figure, threshold, hold: Duration::from_secs(hold), clear }
+        AlertRule {
+            name: "a".into(),
+            figure,
+            threshold,
+            hold: Duration::from_secs(hold),
+            clear,
+            severity: Severity::Warning,
+        }
     }
 
     /// The changes that these figures make, one every five seconds.

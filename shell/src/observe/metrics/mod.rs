@@ -221,6 +221,10 @@ fn write_server(page: &mut Exposition, shard: &ShardRuntime, gauges: Gauges) {
         broken,
     );
     page.counter("parlor_log_lines_dropped", "Log lines that could not be written.", log::dropped());
+    let ended = shard.notifications.counts().map(|(result, count)| ([("result", result)], count));
+    page.counters("parlor_alert_notifications", "Notifications of [[alerts]] to URLs, by how they ended.", ended);
+    let help = "Attempts to send a notification that failed.";
+    page.counter("parlor_alert_notification_failures", help, shard.notifications.failures());
     let (reloads, is_good) = (&shard.reloads, shard.reloads.is_good());
     let results = reloads.counts().map(|(result, count)| ([("result", result)], count));
     page.counters("parlor_reloads", "Files that had changed and were read again, by result.", results);

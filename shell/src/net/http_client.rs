@@ -1,11 +1,13 @@
-//! One GET of a URL, on a connection of its own. Redirects are not followed: only the server that an operator named is asked.
+//! One request for a URL, on a connection of its own. Redirects are not followed: only the server that an operator named is
+//! asked.
 
 use super::http_url::{HttpUrl, is_link_local};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::http::request::Builder;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -24,19 +26,58 @@ use tokio_rustls::TlsConnector;
 const HEAD_BYTES: usize = 16 << 10;
 /// The addresses of a name that are tried, at most: all within the time for one fetch.
 const ADDRESSES: usize = 4;
+/// The media type of what is sent and asked for.
+const JSON: &str = "application/json";
 
-/// The body of the answer, of at most `most` bytes. All of it takes at most `patience`.
+/// Gets the body of the answer, of at most `most` bytes. All of it takes at most `patience`.
 ///
 /// # Errors
 /// The end of a sentence about the URL.
 pub(crate) async fn get(url: &HttpUrl, most: usize, patience: Duration) -> Result<Bytes, String> {
+    let request = Request::get(url.path_and_query()).header(ACCEPT, JSON);
+    ask(url, request, Bytes::new(), patience, async |response| {
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(format!("answered {status}, and redirects are not followed"));
+        }
+        if status != StatusCode::OK {
+            return Err(format!("answered {status}"));
+        }
+        let body = Limited::new(response.into_body(), most).collect().await;
+        body.map(|body| body.to_bytes()).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+            Some(_) => format!("answered more than {most} bytes"),
+            None => format!("broke off: {error}"),
+        })
+    })
+    .await
+}
+
+/// Posts JSON, and returns the status of the answer, whose body is not read. All of it takes at most `patience`.
+///
+/// # Errors
+/// The end of a sentence about the URL.
+pub(crate) async fn post(url: &HttpUrl, body: Bytes, patience: Duration) -> Result<StatusCode, String> {
+    let request = Request::post(url.path_and_query()).header(CONTENT_TYPE, JSON);
+    ask(url, request, body, patience, async |response| Ok(response.status())).await
+}
+
+/// Sends a request and has its answer read, within `patience`.
+async fn ask<T>(
+    url: &HttpUrl,
+    request: Builder,
+    body: Bytes,
+    patience: Duration,
+    read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, String>,
+) -> Result<T, String> {
+    let request = request.header(HOST, url.authority()).header(USER_AGENT, crate::VERSION);
+    let request = request.body(Full::new(body)).map_err(|_| "cannot be asked for")?;
     let answer = async {
         let addresses = resolve(url).await?;
         let socket = connect(&addresses, patience).await?;
         if url.is_https() {
-            exchange(url, most, secure(url, socket).await?).await
+            exchange(request, secure(url, socket).await?, read).await
         } else {
-            exchange(url, most, socket).await
+            exchange(request, socket, read).await
         }
     };
     let late = |_| Err(format!("did not answer within {}", humantime::format_duration(patience)));
@@ -97,8 +138,12 @@ fn client_config() -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Sends the request and reads the answer.
-async fn exchange<S>(url: &HttpUrl, most: usize, stream: S) -> Result<Bytes, String>
+/// Sends the request and has the answer read.
+async fn exchange<S, T>(
+    request: Request<Full<Bytes>>,
+    stream: S,
+    read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, String>,
+) -> Result<T, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -106,27 +151,7 @@ where
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let request = Request::get(url.path_and_query())
-        .header(HOST, url.authority())
-        .header(ACCEPT, "application/json")
-        .header(USER_AGENT, crate::VERSION)
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| "cannot be asked for")?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(format!("answered {status}, and redirects are not followed"));
-        }
-        if status != StatusCode::OK {
-            return Err(format!("answered {status}"));
-        }
-        let body = Limited::new(response.into_body(), most).collect().await;
-        body.map(|body| body.to_bytes()).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-            Some(_) => format!("answered more than {most} bytes"),
-            None => format!("broke off: {error}"),
-        })
-    };
+    let answer = async { read(sender.send_request(request).await.map_err(failed)?).await };
     // The connection moves the bytes. Where it ends, so does the answer, whose last bytes may be read after that.
     let moving = async {
         let _ = connection.await;

@@ -1,0 +1,138 @@
+//! The notifications that wait for one URL: of each alert the newest, in the order of their changes.
+
+use super::deliveries::NotificationFigures;
+use parlor_core::Instant;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Time for which a notification is tried to be delivered, from its change on.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// The news of a change of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notification {
+    /// The name of the alert.
+    pub(crate) alert: String,
+    /// What is sent.
+    pub(crate) body: String,
+    pub(crate) changed_at: Instant,
+}
+
+/// What waits for one URL. A shard puts in, and another thread takes out; neither holds the lock for longer than that takes.
+#[derive(Debug)]
+pub(crate) struct NotificationQueue {
+    waiting: Mutex<VecDeque<Notification>>,
+    /// Notified when something was put in.
+    pub(crate) filled: Notify,
+    figures: Arc<NotificationFigures>,
+}
+
+impl NotificationQueue {
+    /// An empty one, which counts what becomes of its notifications.
+    pub(crate) fn new(figures: Arc<NotificationFigures>) -> Self {
+        Self { waiting: Mutex::default(), filled: Notify::new(), figures }
+    }
+
+    /// Puts a notification behind the others. An older one of the same alert is left out: its state is past. So there are never
+    /// more than there are alerts.
+    pub(crate) fn push(&self, notification: Notification) {
+        {
+            let mut waiting = self.waiting();
+            if let Some(older) = waiting.iter().position(|other| other.alert == notification.alert) {
+                waiting.remove(older);
+                self.figures.superseded();
+            }
+            waiting.push_back(notification);
+        }
+        self.filled.notify_one();
+    }
+
+    /// Takes the first notification. Those that have waited for too long are lost.
+    pub(crate) fn take(&self, now: Instant) -> Option<Notification> {
+        let mut waiting = self.waiting();
+        while let Some(first) = waiting.pop_front() {
+            if now.since(first.changed_at) < PATIENCE {
+                return Some(first);
+            }
+            self.figures.lost();
+        }
+        None
+    }
+
+    /// Puts a notification back that could not be delivered, before the others; not where its alert has changed meanwhile.
+    pub(crate) fn give_back(&self, notification: Notification) {
+        let mut waiting = self.waiting();
+        if waiting.iter().any(|other| other.alert == notification.alert) {
+            self.figures.superseded();
+        } else {
+            waiting.push_front(notification);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Notification>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> (NotificationQueue, Arc<NotificationFigures>) {
+        let figures = Arc::<NotificationFigures>::default();
+        (NotificationQueue::new(figures.clone()), figures)
+    }
+
+    fn news(alert: &str, body: &str, seconds: u64) -> Notification {
+        let changed_at = Instant(0).after(Duration::from_secs(seconds));
+        Notification { alert: alert.into(), body: body.into(), changed_at }
+    }
+
+    /// The bodies that are taken one after the other.
+    fn taken(queue: &NotificationQueue, seconds: u64) -> Vec<String> {
+        let now = Instant(0).after(Duration::from_secs(seconds));
+        std::iter::from_fn(|| queue.take(now)).map(|notification| notification.body).collect()
+    }
+
+    /// Those superseded, and those lost.
+    fn gone(figures: &NotificationFigures) -> [u64; 2] {
+        let counts = figures.counts();
+        ["superseded", "lost"].map(|result| counts.iter().find(|(name, _)| *name == result).unwrap().1)
+    }
+
+    #[test]
+    fn of_each_alert_the_newest_state_waits_in_the_order_of_changes() {
+        let (queue, figures) = queue();
+        for (alert, body) in [("a", "a raised"), ("b", "b raised"), ("a", "a cleared"), ("c", "c raised")] {
+            queue.push(news(alert, body, 0));
+        }
+        assert_eq!(taken(&queue, 1), ["b raised", "a cleared", "c raised"]);
+        assert_eq!(gone(&figures), [1, 0]);
+    }
+
+    #[test]
+    fn what_could_not_be_delivered_is_next_unless_it_is_past() {
+        let (queue, figures) = queue();
+        queue.push(news("a", "a raised", 0));
+        queue.push(news("b", "b raised", 0));
+        let first = queue.take(Instant(0)).unwrap();
+        queue.give_back(first);
+        let first = queue.take(Instant(0)).unwrap();
+        assert_eq!(first.body, "a raised");
+        queue.push(news("a", "a cleared", 0));
+        queue.give_back(first);
+        assert_eq!(taken(&queue, 1), ["b raised", "a cleared"]);
+        assert_eq!(gone(&figures), [1, 0]);
+    }
+
+    #[test]
+    fn what_waits_for_too_long_is_lost() {
+        let (queue, figures) = queue();
+        queue.push(news("a", "a raised", 0));
+        queue.push(news("b", "b raised", 10));
+        assert_eq!(taken(&queue, PATIENCE.as_secs()), ["b raised"]);
+        assert_eq!(gone(&figures), [0, 1]);
+    }
+}

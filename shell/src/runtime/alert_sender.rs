@@ -1,0 +1,165 @@
+//! The sender of notifications of alerts: a thread of its own, with a task for each URL, so that neither names, nor TLS, nor an
+//! endpoint that is slow delay a shard, or each other.
+//!
+//! A notification that an endpoint does not take is tried again, with pauses that grow, and other alerts of that endpoint wait
+//! behind it. One that the endpoint refuses for good (a 4xx) is lost.
+
+use super::backoff::Backoff;
+use super::clock::Clock;
+use crate::config::AlertEntry;
+use crate::net::http_client;
+use crate::net::http_url::HttpUrl;
+use crate::observe::alerts::deliveries::NotificationFigures;
+use crate::observe::alerts::queue::{Notification, NotificationQueue};
+use hyper::StatusCode;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+/// Time for one attempt, at most.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The queues of the URLs of alerts. The sender ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct AlertSender {
+    queues: Vec<(HttpUrl, Arc<NotificationQueue>)>,
+    _lives: watch::Sender<()>,
+}
+
+/// What sends to one URL.
+struct Endpoint {
+    url: HttpUrl,
+    queue: Arc<NotificationQueue>,
+    figures: Arc<NotificationFigures>,
+    clock: Clock,
+    backoff: Backoff,
+    /// Whether the last attempt failed.
+    is_down: bool,
+}
+
+impl AlertSender {
+    /// Starts the thread, where an alert has a URL.
+    ///
+    /// # Errors
+    /// The error of the system, where it gives no thread or no runtime.
+    pub(crate) fn start(entries: &[AlertEntry], figures: &Arc<NotificationFigures>, clock: Clock) -> io::Result<Self> {
+        let mut queues: Vec<(HttpUrl, Arc<NotificationQueue>)> = Vec::new();
+        for url in entries.iter().filter_map(|entry| Some(entry.url.as_ref()?.expose())) {
+            if queues.iter().all(|(known, _)| known != url) {
+                queues.push((url.clone(), Arc::new(NotificationQueue::new(figures.clone()))));
+            }
+        }
+        let (lives, mut ended) = watch::channel(());
+        if !queues.is_empty() {
+            let endpoint = |(url, queue): &(HttpUrl, Arc<NotificationQueue>)| Endpoint {
+                url: url.clone(),
+                queue: queue.clone(),
+                figures: figures.clone(),
+                clock,
+                backoff: Backoff::default(),
+                is_down: false,
+            };
+            let endpoints: Vec<Endpoint> = queues.iter().map(endpoint).collect();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            thread::Builder::new().name("alerts".into()).spawn(move || {
+                runtime.block_on(async {
+                    let _tasks: JoinSet<()> = endpoints.into_iter().map(Endpoint::run).collect();
+                    // Nothing is sent here: it ends with an error, once the other end is gone.
+                    let _ = ended.changed().await;
+                });
+                // A name that is still being looked up does not hold up the end.
+                runtime.shutdown_background();
+            })?;
+        }
+        Ok(Self { queues, _lives: lives })
+    }
+
+    /// The queue of a URL.
+    pub(crate) fn queue(&self, url: &HttpUrl) -> Option<Arc<NotificationQueue>> {
+        self.queues.iter().find(|(known, _)| known == url).map(|(_, queue)| queue.clone())
+    }
+}
+
+impl Endpoint {
+    /// Sends what is put into the queue, one after the other.
+    async fn run(mut self) {
+        loop {
+            match self.queue.take(self.clock.now().mono) {
+                Some(notification) => self.send(notification).await,
+                None => self.queue.filled.notified().await,
+            }
+        }
+    }
+
+    /// Sends one notification once, and pauses where it was not taken.
+    async fn send(&mut self, notification: Notification) {
+        let body = notification.body.clone().into();
+        match http_client::post(&self.url, body, TIMEOUT).await {
+            Ok(status) if status.is_success() => self.sent(&notification),
+            Ok(status) if is_refusal(status) => self.refused(&notification, status),
+            Ok(status) => self.retry(notification, &format!("answered {status}")).await,
+            Err(why) => self.retry(notification, &why).await,
+        }
+    }
+
+    fn sent(&mut self, notification: &Notification) {
+        let (alert, server) = (&*notification.alert, self.url.server());
+        debug!(alert, %server, "a notification was sent");
+        if self.is_down {
+            info!(%server, "notifications of alerts are taken again");
+        }
+        self.figures.sent();
+        (self.is_down, self.backoff) = (false, Backoff::default());
+    }
+
+    fn refused(&self, notification: &Notification, status: StatusCode) {
+        let (alert, server) = (&*notification.alert, self.url.server());
+        warn!(alert, %server, %status, "a notification of an alert was refused, and is not sent again");
+        self.figures.failed();
+        self.figures.lost();
+    }
+
+    async fn retry(&mut self, notification: Notification, why: &str) {
+        self.failed(&notification, why);
+        self.queue.give_back(notification);
+        sleep(self.backoff.after(Duration::ZERO)).await;
+    }
+
+    /// Tells the log of the first failure alone: it goes on until one is taken.
+    fn failed(&mut self, notification: &Notification, why: &str) {
+        let (alert, server) = (&*notification.alert, self.url.server());
+        self.figures.failed();
+        if self.is_down {
+            debug!(alert, %server, why, "a notification could not be sent");
+        } else {
+            warn!(alert, %server, why, "a notification of an alert could not be sent; trying again until it is taken");
+        }
+        self.is_down = true;
+    }
+}
+
+/// Whether an endpoint will not take the same another time (RFC 9110 section 15.5), nor at another URL that it names.
+fn is_refusal(status: StatusCode) -> bool {
+    let may_pass = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    status.is_redirection() || (status.is_client_error() && !may_pass)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        for (status, refused) in
+            [(301, true), (400, true), (404, true), (408, false), (429, false), (500, false), (503, false)]
+        {
+            assert_eq!(is_refusal(StatusCode::from_u16(status).unwrap()), refused, "{status}");
+        }
+    }
+}

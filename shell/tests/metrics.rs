@@ -124,6 +124,10 @@ fn openmetrics_is_written_for_those_who_ask_for_it() {
     assert_eq!(page.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     assert!(page.body.contains("# TYPE parlor_publications counter\nparlor_publications_total 0\n"), "{}", page.body);
     assert!(page.body.ends_with("# EOF\n"));
+    // In the order of preference, and not of mention, over two lines.
+    let accept = "Accept: application/openmetrics-text;q=0.2\r\nAccept: text/plain;q=0.3\r\n";
+    let page = http(server.address(), "GET", "/metrics", accept, "");
+    assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
 }
 
 /// The names of metrics in a text: words with one of these prefixes.

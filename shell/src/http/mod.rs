@@ -1,5 +1,6 @@
 //! HTTP/1.1 on every port. Each socket speaks it until it becomes a WebSocket.
 
+mod accept;
 mod api;
 mod api_key;
 pub(crate) mod connection;

@@ -1,5 +1,6 @@
 //! Answers to probes, operators and browsers: health, metrics, the description of the API, and no icon.
 
+use super::accept;
 use super::api_key::{self, AskedFor};
 use super::openapi;
 use super::ready_path;
@@ -65,8 +66,8 @@ pub(super) fn answer(
             response::json(StatusCode::OK, health(shard, now.mono, &stats))
         }
         METRICS => {
-            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-            let form = MetricsForm::preferred(accept);
+            let wanted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let form = MetricsForm::ALL[accept::preferred(wanted, MetricsForm::ALL.map(MetricsForm::media_type))];
             response::with_type(form.content_type(), StatusCode::OK, metrics(shard, &shard.stats().1, form))
         }
         openapi::PATH => response::json(StatusCode::OK, shard.document.bytes(&shard.settings)),

@@ -13,11 +13,14 @@ pub(crate) enum MetricsForm {
 }
 
 impl MetricsForm {
-    /// The form that a request prefers by its `Accept`: OpenMetrics where that is named.
-    pub(crate) fn preferred(accept: Option<&str>) -> Self {
-        match accept {
-            Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
-            _ => Self::Prometheus,
+    /// Both forms; the first for who has no preference.
+    pub(crate) const ALL: [Self; 2] = [Self::Prometheus, Self::OpenMetrics];
+
+    /// The media type, without its parameters.
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain",
+            Self::OpenMetrics => "application/openmetrics-text",
         }
     }
 
@@ -199,11 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn openmetrics_is_written_for_those_who_ask_for_it() {
-        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
-        assert_eq!(MetricsForm::preferred(Some(prometheus)), MetricsForm::OpenMetrics);
-        for other in [None, Some("*/*"), Some("text/html,text/plain")] {
-            assert_eq!(MetricsForm::preferred(other), MetricsForm::Prometheus);
+    fn the_type_of_a_page_is_one_that_can_be_asked_for() {
+        for form in MetricsForm::ALL {
+            assert!(form.content_type().starts_with(&format!("{}; ", form.media_type())), "{form:?}");
         }
     }
 }

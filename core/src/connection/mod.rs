@@ -307,6 +307,7 @@ impl Open {
 
     /// Returns `true` while reading from the client is paused, since messages of it wait, its outbox is more than a quarter
     /// full, or as many commands of it as may wait for homes.
+    #[inline]
     pub fn is_paused(&self, limits: &Limits) -> bool {
         self.inbound.has_waiting() || self.outbox.is_high(limits) || self.has_spent_credit()
     }

@@ -93,7 +93,10 @@ impl Hub {
         if !self.check_frame_rate(slot) {
             return false;
         }
-        self.disarm(slot, Timer::Pong);
+        // Most frames answer no ping.
+        if self.conns[slot].deadlines.get(Timer::Pong).is_set() {
+            self.disarm(slot, Timer::Pong);
+        }
         true
     }
 

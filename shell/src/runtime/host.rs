@@ -386,9 +386,11 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 WriteOutcome::Refused { committed } => {
                     let committed = (committed > 0).then(|| pending.committed(committed));
                     let flushed = pending.consumed(0);
-                    self.inputs.extend(committed);
                     entry.waker.wake_by_ref();
                     self.env.full.insert(conn);
+                    if let Some(committed) = committed {
+                        self.turn(now, committed);
+                    }
                     return self.turn(now, flushed);
                 }
                 WriteOutcome::Failed => return self.turn(now, Input::Lost { conn, cause: Lost::Write }),
@@ -396,18 +398,22 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Handles an input and everything that follows from it.
+    /// Handles an input and everything that follows from it: nothing is queued between two calls.
     fn turn(&mut self, now: Now, input: Input) {
-        self.inputs.push_back(input);
+        self.handle(now, input);
         self.handle_queued(now);
+    }
+
+    fn handle(&mut self, now: Now, input: Input) {
+        self.observer.before(now, &input);
+        let effects = self.shard.handle(now, input);
+        apply_effects(effects, &mut self.env, &mut self.observer, &mut self.inputs);
+        self.observer.after(&self.shard);
     }
 
     fn handle_queued(&mut self, now: Now) {
         while let Some(input) = self.inputs.pop_front() {
-            self.observer.before(now, &input);
-            let effects = self.shard.handle(now, input);
-            apply_effects(effects, &mut self.env, &mut self.observer, &mut self.inputs);
-            self.observer.after(&self.shard);
+            self.handle(now, input);
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Config {
     /// work, and an outbox may grow by as much; this is for simulations that bound their inputs between two writes
     /// themselves.
     pub bounded_turns: bool,
+    /// `true` to tell the steps in the life of each connection: see [`crate::Effect::Step`].
+    pub tells_steps: bool,
     /// The routes of upgrade requests.
     pub routes: Routes,
     /// The name of the node in connect replies and in `info`, at most [`NODE_BYTES`] bytes.
@@ -93,6 +95,7 @@ impl Config {
             user_limit: UserLimit::default(),
             spares_loopback: false,
             bounded_turns: true,
+            tells_steps: false,
             routes: Routes::default(),
             node: String::from("parlor"),
             version: concat!("parlor ", env!("CARGO_PKG_VERSION")).into(),

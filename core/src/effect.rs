@@ -8,6 +8,7 @@ use crate::input::CallId;
 use crate::link::LinkMessage;
 use crate::names::{RoomName, UserId};
 use crate::node::ShardId;
+use crate::step::ConnectionStep;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
@@ -54,6 +55,8 @@ pub enum Effect {
     },
     /// A room or a user appeared or disappeared.
     Event(Box<Event>),
+    /// A step in the life of a connection. It comes only where [`tells_steps`](crate::Config::tells_steps) is set.
+    Step(Box<ConnectionStep>),
     /// A message for another shard of the node, to be handed to it as [`crate::Input::Link`], first in, first out.
     Link {
         /// The shard that it is for.

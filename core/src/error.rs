@@ -9,7 +9,7 @@ use core::fmt;
 /// The reason for which a connection is unsubscribed from a room: the code and the text of an unsubscribe push.
 ///
 /// SDKs do not subscribe again after a code below 2500; from 2500 on they do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UnsubscribeReason {
     /// The code, 2000–2999.
     pub code: u16,

@@ -48,6 +48,7 @@
 //!         Effect::Closed { .. } => {}             // close the socket
 //!         Effect::Reply { .. } => {}              // the answer to an Input::Call
 //!         Effect::Event(_) => {}                  // a room was occupied, a user came online, ...
+//!         Effect::Step(_) => {}                   // a line in a log, where the configuration asks for it
 //!         Effect::Link { .. } => {}               // hand it to another shard of the node, if there is one
 //!     }
 //! }
@@ -90,7 +91,7 @@
 //!
 //! | folder or file | content |
 //! |---|---|
-//! | `shard`, `input`, `effect` | The machine, what goes in and what comes out. |
+//! | `shard`, `input`, `effect`, `step` | The machine, what goes in and what comes out. |
 //! | `connection` | One connection: its phases, its outbox of frames, its deadlines, its unfinished input. |
 //! | `hub` | The connections of a shard: who is admitted, who is in which room and belongs to which user, fan-out, slow consumers, commands, calls, turns. |
 //! | `home` | The rooms: the log that orders a room's publications, its members, the users who are absent, idempotency keys. |
@@ -142,6 +143,7 @@ mod publication;
 mod shard;
 pub mod snapshot;
 pub mod stats;
+mod step;
 mod tallies;
 #[cfg(feature = "test-support")]
 pub mod test_support;
@@ -168,5 +170,6 @@ pub use policy::{CapabilityClaim, Namespaces, Permissions, Policy, Who};
 pub use shard::{Pending, Shard};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
+pub use step::{ConnectionStep, LeaveCause, StepChange};
 pub use time::{Instant, Now};
 pub use token::{BadToken, Claims, VerifiedClaims};

@@ -55,7 +55,7 @@ fn run() -> Result<ExitCode, String> {
     drop(entered);
     let mode = settings.mode();
     log::print(io::stdout(), format!("{mode}\n"));
-    log::start(settings.log_level, settings.log_format)?;
+    log::start(&settings.log_level, settings.log_format)?;
     raise_file_limit(&settings);
     for warning in settings.warnings() {
         warn!("{warning}");

@@ -37,8 +37,8 @@ fn calls_in_log(program: &mut Program) -> Vec<Value> {
     let log = program.log();
     assert!(![CI, CHAT, KEY].iter().any(|key| log.contains(key)), "{log}");
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let lines = lines.filter(|line| line["fields"]["message"] == "API call");
-    lines.inspect(|line| assert_eq!(line["level"], "INFO")).map(|line| line["fields"].clone()).collect()
+    let lines = lines.filter(|line| line["event"] == "API call");
+    lines.inspect(|line| assert_eq!(line["level"], "info")).collect()
 }
 
 #[test]

@@ -55,7 +55,6 @@ const OF_CORE: &[(&str, &str)] = &[
 
 /// The same of the shell.
 const OF_SHELL: &[(&str, &str)] = &[
-    ("Visit", "HttpSession"),
     ("greet", "accept"),
     ("last_words", "error_response"),
     ("say_goodbye", "linger"),

@@ -5,7 +5,7 @@
 mod common;
 
 use common::program::Program;
-use common::{Client, KEY, api, get, health, wait_until};
+use common::{Client, KEY, SECRET, api, get, health, token, wait_until};
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::{Read, pipe};
@@ -146,10 +146,7 @@ fn disconnected(format: &str) -> String {
 fn words_of_a_backend_do_not_forge_a_line() {
     let log = disconnected("text");
     assert!(log.contains("forged"), "{log}");
-    assert!(
-        log.lines().all(|line| line.split_whitespace().nth(2).is_some_and(|word| word.starts_with("parlor"))),
-        "{log}"
-    );
+    assert!(log.lines().all(|line| line.split_whitespace().nth(2).is_some_and(|word| word.ends_with(':'))), "{log}");
     assert!(!log.trim_end().contains(|character: char| character.is_control() && character != '\n'), "{log:?}");
     assert!(!log.contains(['\u{2028}', '\u{202e}']), "{log:?}");
 }
@@ -159,6 +156,57 @@ fn words_of_a_backend_are_the_same_in_json_and_harmless_to_print() {
     let log = disconnected("json");
     assert!(!log.contains(['\u{1b}', '\u{9b}', '\u{2028}', '\u{202e}']), "{log:?}");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let said = lines.iter().filter_map(|line| line["fields"]["reason"].as_str()).find(|said| said.contains("forged"));
+    let said = lines.iter().filter_map(|line| line["reason"].as_str()).find(|said| said.contains("forged"));
     assert_eq!(said, Some("bye\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J\u{9b}\u{2028}\u{202e}"), "{log}");
+}
+
+/// The lines of a program that has ended, as JSON.
+fn ended(mut program: Program) -> Vec<Value> {
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    program.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_life_of_a_connection_is_a_line_for_each_step() {
+    let flags = ["--log-level", "off, connections=debug", "--log-format", "json", "--token-secret", SECRET];
+    let program = Program::start(&flags);
+    let token = token(&json!({"sub": "ann"}));
+    let mut client = Client::connect(program.address, &format!("/ws/lobby?token={token}"));
+    let id = client.receive()["client"].clone();
+    client.send_text(r#"{"type": "hello", "text": "a payload"}"#);
+    client.send_close(1000);
+    assert_eq!(client.close().0, 1000);
+    drop(client);
+    let lines = ended(program);
+    let steps: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["opened", "authenticated", "joined", "left", "closed"], "{lines:?}");
+    for line in &lines {
+        assert_eq!((&line["client"], &line["level"], &line["area"]), (&id, &json!("debug"), &json!("connections")));
+        assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+        assert!(!line.to_string().contains("payload") && !line.to_string().contains(&token), "{line}");
+    }
+    assert_eq!((&lines[0]["address"], &lines[0]["protocol"]), (&json!("127.0.0.1"), &json!("plain")));
+    assert!(lines[1..].iter().all(|line| line["user"] == "ann"), "{lines:?}");
+    assert_eq!((&lines[3]["room"], &lines[3]["cause"]), (&json!("lobby"), &json!("closed")));
+    let closed = &lines[4];
+    assert_eq!(
+        (&closed["cause"], &closed["code"], &closed["messages_in"]),
+        (&json!("peer_close"), &json!(1000), &json!(1))
+    );
+    assert!(closed["frames_out"].as_u64() > Some(1) && closed["bytes_out"].as_u64() > Some(50), "{closed}");
+    assert!(closed["duration_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 60.0), "{closed}");
+}
+
+#[test]
+fn lines_that_say_the_same_are_summed_up() {
+    let flags = ["--log-level", "off, api=info", "--log-format", "json", "--api-key", KEY, "--dev", "true"];
+    let program = Program::start(&flags);
+    for number in 0..50 {
+        assert_eq!(api(program.address, "publish", &json!({"channel": "lobby", "data": number})).status, 200);
+    }
+    let lines = ended(program);
+    let calls: u64 = lines.iter().map(|line| line["repeated"].as_u64().unwrap_or(1)).sum();
+    assert_eq!(calls, 50, "{lines:?}");
+    assert!(lines.len() < 10, "{lines:?}");
 }

@@ -242,7 +242,7 @@ fn the_log_goes_to_standard_error() {
     let mut log = String::new();
     program.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().any(|line| line["fields"]["message"] == json!("stopping")), "{log}");
+    assert!(lines.iter().any(|line| line["event"] == json!("stopping")), "{log}");
 }
 
 #[test]
@@ -252,8 +252,8 @@ fn the_log_tells_of_the_start_and_of_the_end() {
     assert_eq!(program.end().code(), Some(0));
     let log = program.log();
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let (first, last) = (&lines[0]["fields"], &lines[lines.len() - 1]["fields"]);
-    assert_eq!((&first["message"], &last["message"]), (&json!("listening"), &json!("stopped")), "{log}");
+    let (first, last) = (&lines[0], &lines[lines.len() - 1]);
+    assert_eq!((&first["event"], &last["event"]), (&json!("listening"), &json!("stopped")), "{log}");
     assert!(first["addresses"].as_str().unwrap().contains(&program.address.to_string()), "{log}");
     assert!(first["mode"].as_str().unwrap().starts_with("development mode, since "), "{log}");
 }

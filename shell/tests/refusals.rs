@@ -29,8 +29,8 @@ fn lines(mut program: Program, reason: &str) -> Vec<Value> {
     assert_eq!(program.end().code(), Some(0));
     let log = program.log();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let lines = lines.filter(|line| line["fields"]["message"] == "refused" && line["fields"]["reason"] == reason);
-    lines.inspect(|line| assert_eq!(line["level"], "WARN")).map(|line| line["fields"].clone()).collect()
+    let lines = lines.filter(|line| line["event"] == "refused" && line["reason"] == reason);
+    lines.inspect(|line| assert_eq!(line["level"], "warn")).collect()
 }
 
 fn says(answer: &Answer, status: u16, word: &str) {
@@ -144,9 +144,9 @@ fn why_a_token_failed_is_a_line_at_debug() {
     assert_eq!(program.end().code(), Some(0));
     let log = program.log();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let lines: Vec<Value> = lines.filter(|line| line["fields"]["message"] == "token refused").collect();
-    assert!(lines.iter().all(|line| line["level"] == "DEBUG"), "{lines:?}");
-    let whys: Vec<&Value> = lines.iter().map(|line| &line["fields"]["why"]).collect();
+    let lines: Vec<Value> = lines.filter(|line| line["event"] == "token refused").collect();
+    assert!(lines.iter().all(|line| line["level"] == "debug"), "{lines:?}");
+    let whys: Vec<&Value> = lines.iter().map(|line| &line["why"]).collect();
     assert_eq!(whys, ["its exp has passed", "its claim sub is of the wrong type"]);
 }
 

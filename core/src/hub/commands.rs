@@ -19,6 +19,7 @@ use crate::policy::access::{self, Operation};
 use crate::policy::capabilities::Rights;
 use crate::protocol::{ClientCommand, CommandId, Incoming, Mistake, Rejected, ServerMessage, Start, readable};
 use crate::publication::{Draft, Replay};
+use crate::step::LeaveCause;
 use crate::wire::raw;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -282,6 +283,7 @@ impl Hub {
         let room = self.room(channel)?;
         self.permit(slot, &room, Operation::Unsubscribe)?;
         if let Some(left) = self.registry.leave(slot, &room) {
+            self.tell_left(slot, &left, LeaveCause::Client);
             self.left(slot, left, LeaveReason::Left);
         }
         self.tell(slot, &ServerMessage::Unsubscribed { id });

@@ -12,6 +12,7 @@ use crate::names::RoomName;
 use crate::node::ShardId;
 use crate::protocol::Start;
 use crate::publication::{EpochText, LogPosition, Publication, Replay};
+use crate::step::{LeaveCause, StepChange};
 use alloc::vec::Vec;
 use core::mem;
 
@@ -44,6 +45,10 @@ impl Hub {
             let join = self.next_join();
             let Some(before) = self.registry.interrupt(slot, room, join) else { continue };
             self.totals.gaps += 1;
+            self.step_in(slot, room, |room| StepChange::Left {
+                room,
+                cause: LeaveCause::Server(UnsubscribeReason::GAP),
+            });
             if is_home_there {
                 let (client, reason) = (self.conns[slot].client, LeaveReason::Left);
                 self.requests.push_back(HomeRequest::Leave { room: room.clone(), client, join: before, reason });

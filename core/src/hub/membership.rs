@@ -16,6 +16,7 @@ use crate::link::{HomeRequest, JoinId, LeaveReason, Ticket};
 use crate::names::{BadName, RoomName};
 use crate::protocol::{CommandId, PresenceEvent, ServerMessage};
 use crate::publication::{LogPosition, Replay, Replayed};
+use crate::step::{LeaveCause, StepChange};
 use crate::time::Deadline;
 use crate::token::validate::{TokenError, TokenVerdict, unknown_key_error};
 use alloc::boxed::Box;
@@ -235,6 +236,7 @@ impl Hub {
         let is_late = self.complete(ticket).is_none();
         let is_repeat = is_late && self.registry.is_member(conn.slot, &room);
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
+        let is_new = self.config.tells_steps && !self.registry.is_member(conn.slot, &room);
         let confirmed = if is_open { self.registry.confirm(conn.slot, join, position) } else { None };
         let Some(known) = confirmed else {
             self.totals.late_joins += 1;
@@ -242,6 +244,9 @@ impl Hub {
             return self.requests.push_back(HomeRequest::Leave { room, client, join, reason });
         };
         let slot = conn.slot;
+        if is_new {
+            self.step_in(slot, &room, |room| StepChange::Joined { room });
+        }
         if known != position {
             self.notice_gap_before(&room, slot, position);
         }
@@ -349,6 +354,13 @@ impl Hub {
         }
     }
 
+    /// Tells that a membership is over, where somebody listens.
+    pub(super) fn tell_left(&mut self, slot: Slot, left: &Left, cause: LeaveCause) {
+        if left.was_member {
+            self.step_in(slot, &left.room, |room| StepChange::Left { room, cause });
+        }
+    }
+
     /// Takes a connection out of a room, for all reasons, and tells it why.
     pub(super) fn server_unsubscribe(&mut self, slot: Slot, room: &RoomName, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.leave(slot, room) {
@@ -364,6 +376,7 @@ impl Hub {
     }
 
     fn push_unsubscribe(&mut self, slot: Slot, room: &RoomName, left: Left, reason: UnsubscribeReason) {
+        self.tell_left(slot, &left, LeaveCause::Server(reason));
         self.left(slot, left, LeaveReason::Left);
         self.tell(slot, &ServerMessage::Unsubscribe { room, reason });
     }

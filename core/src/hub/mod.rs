@@ -55,6 +55,7 @@ use crate::names::{RoomName, UserId};
 use crate::node::{Node, ShardId};
 use crate::protocol::PresenceEvent;
 use crate::stats::Totals;
+use crate::step::{ConnectionStep, StepChange};
 use crate::time::{Instant, Now};
 use crate::timers::{Armed, Timers};
 use crate::token::revocation::Revocations;
@@ -328,6 +329,20 @@ impl Hub {
             Change::Offline(_) => self.online -= 1,
         }
         self.effects.push(Effect::Event(Box::new(Event { seq: self.events, change })));
+    }
+
+    /// Tells a step in the life of a connection, where somebody listens.
+    fn step(&mut self, slot: Slot, change: StepChange) {
+        if self.config.tells_steps {
+            self.effects.push(Effect::Step(Box::new(ConnectionStep { conn: self.conns[slot].id, change })));
+        }
+    }
+
+    /// The same of a membership.
+    fn step_in(&mut self, slot: Slot, room: &RoomName, change: impl FnOnce(RoomName) -> StepChange) {
+        if self.config.tells_steps {
+            self.step(slot, change(room.clone()));
+        }
     }
 
     /// Issues a ticket for an answer of the home of a room.

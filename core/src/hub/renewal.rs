@@ -165,11 +165,15 @@ impl Hub {
             }
         }
         self.ready_anonymous -= usize::from(open.is_ready_anonymous() && !info.user.is_anonymous());
+        let is_another = open.info.user != info.user;
         open.info = Arc::new(info);
         let renamed = self.registry.membership_joins(slot).map(|(room, join)| {
             let member = Arc::clone(open.info_in(room));
             HomeRequest::Rename { room: room.clone(), join, member }
         });
         self.requests.extend(renamed);
+        if is_another {
+            self.tell_user(slot);
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::limits::Limit;
 use crate::names::RoomName;
 use crate::protocol::{Connected, ServerMessage, Start};
 use crate::publication::Replay;
+use crate::step::StepChange;
 use crate::token::validate::{Identity, TokenVerdict};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -46,6 +47,7 @@ impl Hub {
     ) {
         let is_authenticated = identity.is_some();
         let mut rooms = identity.map_or_else(Vec::new, |identity| self.identify(slot, identity));
+        self.tell_user(slot);
         let client = self.conns[slot].client;
         self.tell(slot, &ServerMessage::Greeting { client, is_authenticated });
         if self.conns[slot].protocol.start() == Start::AtOnce {
@@ -62,6 +64,16 @@ impl Hub {
         // waits until it has read.
         if is_admitted {
             self.enter(slot, connect, &rooms);
+        }
+    }
+
+    /// Tells who a connection is, where somebody listens.
+    pub(super) fn tell_user(&mut self, slot: Slot) {
+        if self.config.tells_steps
+            && let Some(open) = self.conns[slot].open()
+        {
+            let user = open.info.user.clone();
+            self.step(slot, StepChange::Authenticated { user });
         }
     }
 

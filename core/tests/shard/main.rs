@@ -22,6 +22,7 @@ mod recovery;
 mod revocation;
 mod rooms;
 mod routes;
+mod steps;
 mod tokens;
 mod turns;
 mod users_of_node;

@@ -4,7 +4,7 @@ use parlor_core::admission::route::Routes;
 use parlor_core::api::json;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
-use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event};
+use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event, StepChange};
 use parlor_core::{Input, Json, Limits, LinkMessage, Now, Permissions, Shard, ShardId, Upgrade, VerifiedClaims, Who};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -19,6 +19,7 @@ pub struct World {
     pub now: Now,
     pub ended: Vec<(ConnId, End)>,
     pub events: Vec<Event>,
+    pub steps: Vec<StepChange>,
     pub replies: VecDeque<Result<Reply, Error>>,
     pub tokens: VecDeque<(ConnId, String)>,
     pub wakes: Vec<ConnId>,
@@ -80,6 +81,7 @@ pub fn with_shard(shard: Shard, clients: u8) -> World {
         now: Now { mono: parlor_core::Instant(0), unix_ms: 1_700_000_000_000 },
         ended: vec![],
         events: vec![],
+        steps: vec![],
         replies: VecDeque::new(),
         tokens: VecDeque::new(),
         wakes: vec![],
@@ -171,6 +173,7 @@ impl World {
                 Effect::Closed { conn, end } => self.ended.push((conn, end)),
                 Effect::Reply { result, .. } => self.replies.push_back(*result),
                 Effect::Event(event) => self.events.push(*event),
+                Effect::Step(step) => self.steps.push(step.change),
                 Effect::Link { to, message } => self.sent.push_back((to, message)),
             }
         }

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
-use super::{API_KEYS, AlertEntry, ApiKeyEntry, Listen, TOKEN_KEYS, TokenKeyEntry};
+use super::{API_KEYS, AlertEntry, ApiKeyEntry, Listen, LogArea, LogLevel, TOKEN_KEYS, TokenKeyEntry};
 use crate::auth::{ApiKey, ApiKeys, KeyRights, Secret, TokenVerifier};
 use crate::net::certificate::ServerCertificate;
 use crate::net::http_url::HttpUrl;
@@ -144,6 +144,7 @@ impl Settings {
             routes: self.paths(&rules).0,
             node: self.node_name.clone(),
             version: crate::VERSION.into(),
+            tells_steps: self.log_level.of(LogArea::Connections) >= LogLevel::Debug,
             ..rules
         })
     }

@@ -3,6 +3,7 @@
 
 #![allow(rustdoc::bare_urls, reason = "the docs of settings are the text of --help, too")]
 
+use super::log_levels::LogLevels;
 use super::text_file::without_newline;
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
 use super::{AlertEntry, ApiKeyEntry, Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
@@ -258,8 +259,8 @@ settings! {
     drain_delay: Duration = Duration::from_secs(5),
     /// Whether /health/ready is 503 also where a limit of the whole server is reached, which otherwise is 200 with the word degraded.
     ready_strict: bool = false,
-    /// Least severe level that is logged: error, warn, info, debug, trace or off.
-    log_level: LogLevel = LogLevel::Info,
+    /// Least severe level that is logged: error, warn, info, debug, trace or off; areas may have another, as in info, connections=debug.
+    log_level: LogLevels = LogLevel::Info.into(),
     /// Format of log lines: text or json.
     log_format: LogFormat = LogFormat::Text,
 }

@@ -284,7 +284,7 @@ impl SettingValue for UserLimit {
 macro_rules! keyword_enum {
     ($(#[$doc:meta])* $name:ident, $allowed:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl SettingValue for $name {
@@ -315,7 +315,7 @@ keyword_enum! {
         Warn = "warn",
         /// Start and stop.
         Info = "info",
-        /// Every connection.
+        /// Every connection, its rooms, and tokens that are refused.
         Debug = "debug",
         /// Every room that becomes occupied or vacant, and every user that comes online or goes offline.
         Trace = "trace",

@@ -4,6 +4,7 @@ use crate::config::ListenerKind;
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason};
 use crate::net::sockets::{SocketGuard, SocketWait};
+use crate::observe::log;
 use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
 use parlor_core::Limit;
@@ -14,7 +15,7 @@ use tracing::debug;
 
 /// Counts and logs a refusal by a limit of a request that was not read to its end.
 pub(super) fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) {
-    debug!(%limit, %address, "an HTTP socket is refused");
+    debug!(target: log::REFUSALS, %limit, %address, "an HTTP socket is refused");
     shard.count_limit(limit);
     shard.record_refusal(
         RefusalReason::Limit,

@@ -1,6 +1,7 @@
 //! Refusals of what never became a connection or a call, counted by reason and reported to the log. The first refusal of a
 //! kind is a line at once; those that follow are one line a minute together, however many there are.
 
+use crate::observe::log;
 use parlor_core::Instant;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -167,7 +168,7 @@ impl RefusalKind {
         let address = address.map(tracing::field::display);
         let [origin, host, path] = [origin, host, path].map(Option::as_deref);
         // One line stands for all of them and shows the last.
-        warn!(reason, count = self.unreported, why = &**why, address, origin, host, path, "refused");
+        warn!(target: log::REFUSALS, reason, count = self.unreported, why = &**why, address, origin, host, path, "refused");
         self.unreported = 0;
         self.reported = Some(now);
     }

@@ -45,7 +45,7 @@ impl CallLine {
         let (room, user, client) = (room.as_deref(), user.as_deref(), client.map(display));
         let token = token.as_deref();
         let address = display(address);
-        info!(key = &**key, method, room, rooms, user, client, token, result, code, refused, address, "API call");
+        info!(target: log::API, key = &**key, method, room, rooms, user, client, token, result, code, refused, address, "API call");
     }
 }
 
@@ -173,7 +173,7 @@ impl CallLog {
         method: &str,
         command: &Command,
     ) -> Option<CallRecord<'_>> {
-        if !enabled!(Level::INFO) {
+        if !enabled!(target: log::API, Level::INFO) {
             return None;
         }
         let target = |call: &Result<Command, Error>| call.as_ref().ok().and_then(CallTarget::of);

@@ -2,8 +2,10 @@
 
 pub(crate) mod alerts;
 pub(crate) mod calls;
+pub mod connection_log;
 pub(crate) mod descriptors;
 pub(crate) mod health;
+pub mod host_log;
 pub mod input_log;
 pub mod log;
 pub(crate) mod metrics;

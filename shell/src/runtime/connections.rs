@@ -21,6 +21,18 @@ impl Accepted {
     pub fn conn(&self) -> ConnId {
         self.conn
     }
+
+    /// The public id.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// The client's address, where it is known.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
 }
 
 /// One open connection and its socket.

@@ -8,7 +8,8 @@ use super::observer::Observer;
 use super::waiting_tokens::WaitingTokens;
 use crate::auth::{KeySource, TokenVerifier};
 use crate::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
-use crate::observe::input_log::InputLog;
+use crate::observe::host_log::HostLog;
+use crate::observe::log;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
 use parlor_core::{
@@ -20,7 +21,6 @@ use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tracing::field::display;
 use tracing::{debug, trace};
 
 /// The answer to an API call. It ends without one when the shard does.
@@ -28,7 +28,7 @@ pub type Answer = oneshot::Receiver<Result<Reply, Error>>;
 
 /// A shard, its sockets and its unanswered calls.
 #[derive(Debug)]
-pub struct Host<T, O = InputLog> {
+pub struct Host<T, O = HostLog> {
     shard: Shard,
     env: Environment<T>,
     /// Inputs that effects of the last turn gave rise to.
@@ -87,10 +87,11 @@ pub enum Progress {
 }
 
 impl<T: Transport> Host<T> {
-    /// A host without connections, which logs its last inputs. `seed` must be unpredictable.
+    /// A host without connections, which keeps its last inputs and logs what its connections do. `seed` must be unpredictable.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32], verifier: TokenVerifier) -> Self {
-        Self::observed(config, seed, verifier, InputLog::default())
+        let log = HostLog::new(config.tells_steps);
+        Self::observed(config, seed, verifier, log)
     }
 }
 
@@ -125,9 +126,11 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// # Errors
     /// The reason for which the shard refuses it.
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<Accepted, Refused> {
-        let (client, address) = (ClientId(upgrade.client), upgrade.address);
+        let (client, address, protocol) = (ClientId(upgrade.client), upgrade.address, upgrade.target.protocol());
         let conn = self.shard.accept(now, upgrade)?;
-        Ok(Accepted { conn, client, address })
+        let accepted = Accepted { conn, client, address };
+        self.observer.accepted(now, &accepted, protocol);
+        Ok(accepted)
     }
 
     /// Gives an accepted connection its socket.
@@ -347,7 +350,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.env.awaited = None;
         self.observer.resumed(now);
         let effects = self.shard.resume(now);
-        apply_effects(effects, &mut self.env, &mut self.observer, &mut self.inputs);
+        apply_effects(now, effects, &mut self.env, &mut self.observer, &mut self.inputs);
         self.observer.after(&self.shard);
         self.handle_queued(now);
         if !self.shard.has_work() {
@@ -375,6 +378,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             match entry.driver.write(&pending, &mut self.write_buffer) {
                 WriteOutcome::All(bytes) => {
                     let flushed = pending.consumed(bytes);
+                    self.observer.wrote(conn, pending.frames());
                     self.env.socket_took_bytes(conn);
                     return self.turn(now, flushed);
                 }
@@ -407,7 +411,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
     fn handle(&mut self, now: Now, input: Input) {
         self.observer.before(now, &input);
         let effects = self.shard.handle(now, input);
-        apply_effects(effects, &mut self.env, &mut self.observer, &mut self.inputs);
+        apply_effects(now, effects, &mut self.env, &mut self.observer, &mut self.inputs);
         self.observer.after(&self.shard);
     }
 
@@ -420,13 +424,14 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
 /// Carries out the effects of a turn, and queues the inputs that follow from them.
 fn apply_effects<T: Transport>(
+    now: Now,
     effects: Turn<'_>,
     env: &mut Environment<T>,
     observer: &mut impl Observer,
     inputs: &mut VecDeque<Input>,
 ) {
     for effect in effects {
-        observer.effect(&effect);
+        observer.effect(now, &effect);
         inputs.extend(env.apply(effect));
     }
 }
@@ -448,7 +453,7 @@ impl<T: Transport> Environment<T> {
                 let entry = self.connections.get(conn);
                 let (client, address) =
                     (entry.as_ref().map(|entry| entry.client), entry.and_then(|entry| entry.address));
-                debug!(%conn, client = client.map(display), %why, "token refused");
+                debug!(target: log::AUTH, %conn, client = client.map(tracing::field::display), %why, "token refused");
                 let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
                 self.refused_tokens = Some(RefusedTokens { count: before + 1, why: *why, address });
             }
@@ -471,7 +476,8 @@ impl<T: Transport> Environment<T> {
                     let _ = caller.send(*result);
                 }
             }
-            Effect::Event(event) => trace!(seq = event.seq, change = ?event.change, "event"),
+            Effect::Event(event) => trace!(target: log::CONNECTIONS, seq = event.seq, change = ?event.change, "event"),
+            Effect::Step(_) => {}
             Effect::Link { to, .. } => unreachable!("the node has one shard, and this is for shard {to}"),
         }
         None
@@ -510,11 +516,7 @@ impl<T: Transport> Environment<T> {
     fn connection_closed(&mut self, conn: ConnId, end: &End) {
         self.socket_took_bytes(conn);
         self.unread.remove(&conn);
-        let entry = self.connections.take(conn);
-        let (client, cause) = (entry.as_ref().map(|entry| display(entry.client)), end.cause.name());
-        let reason = end.reason();
-        debug!(%conn, client, cause, code = reason.code(), reason = reason.text(), "connection ended");
-        if let Some(entry) = entry {
+        if let Some(entry) = self.connections.take(conn) {
             entry.driver.close(end.clean);
             entry.waker.wake();
         }

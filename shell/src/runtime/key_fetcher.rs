@@ -8,6 +8,7 @@ use super::clock::Clock;
 use crate::auth::{FetchedKeys, JwkSet, KeyFeed, KeySource, TokenKey};
 use crate::net::http_client;
 use crate::net::http_url::HttpUrl;
+use crate::observe::log;
 use parlor_core::Instant;
 use std::future::ready;
 use std::io;
@@ -109,7 +110,7 @@ impl KeyFetcher {
             before.error.is_some() || before.keys.as_ref().is_none_or(|before| kids(before) != kids(&keys))
         };
         if is_new {
-            info!(url = %self.url, keys = keys.len(), skipped, "token_jwks: keys were fetched");
+            info!(target: log::AUTH, url = %self.url, keys = keys.len(), skipped, "token_jwks: keys were fetched");
         }
         let fetched_at = self.clock.now().unix_ms / 1000;
         self.feed.fetched.send_modify(|fetched| {
@@ -123,7 +124,7 @@ impl KeyFetcher {
         let has_keys = self.feed.fetched.borrow().keys.is_some();
         let pause = if has_keys { self.times.least } else { self.backoff.after(Duration::ZERO).min(self.times.least) };
         let effect = if has_keys { "those fetched before stay in use" } else { "there are none yet" };
-        warn!("token_jwks: {} {why}; {effect}, and the next attempt is in {pause:?}", self.url);
+        warn!(target: log::AUTH, "token_jwks: {} {why}; {effect}, and the next attempt is in {pause:?}", self.url);
         self.feed.fetched.send_modify(|fetched| {
             fetched.failures += 1;
             fetched.error = Some(why);

@@ -1,9 +1,16 @@
 //! A view of the inputs and effects of a host's shard, for logs and for checkers.
 
-use parlor_core::{Effect, Input, Now, Shard};
+use super::connections::Accepted;
+use parlor_core::{ConnId, Effect, Input, Now, Shard};
 
 /// Receives each input of a shard, and its effects.
 pub trait Observer {
+    /// Called when a connection was accepted, with the name of its protocol.
+    fn accepted(&mut self, _now: Now, _accepted: &Accepted, _protocol: &'static str) {}
+
+    /// Called before the input that reports that all of so many frames was written.
+    fn wrote(&mut self, _conn: ConnId, _frames: usize) {}
+
     /// Called before an input is handled.
     fn before(&mut self, now: Now, input: &Input);
 
@@ -11,7 +18,7 @@ pub trait Observer {
     fn resumed(&mut self, _now: Now) {}
 
     /// Called with each effect of the input or of the resumed work.
-    fn effect(&mut self, _effect: &Effect) {}
+    fn effect(&mut self, _now: Now, _effect: &Effect) {}
 
     /// Called after the turn, which may have postponed the rest of its work.
     fn after(&mut self, _shard: &Shard) {}

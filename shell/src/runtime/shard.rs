@@ -199,7 +199,7 @@ impl ShardRuntime {
                 Some(result)
             }
             Err(_) => {
-                error!(last_inputs = %entered.observer(), "an invariant does not hold; the shard ends");
+                error!(last_inputs = %entered.observer().inputs, "an invariant does not hold; the shard ends");
                 drop(host);
                 self.abandon();
                 None

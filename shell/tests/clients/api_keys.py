@@ -93,7 +93,7 @@ async def wrong_keys(at):
 def lines(server):
     """The fields of the log's lines about calls."""
     parsed = [json.loads(line) for line in server.output if line.startswith("{")]
-    return [line["fields"] for line in parsed if line["fields"]["message"] == "API call"]
+    return [line for line in parsed if line["event"] == "API call"]
 
 
 async def steps():

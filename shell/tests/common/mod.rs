@@ -40,7 +40,7 @@ pub fn start(change: impl FnOnce(&mut Settings)) -> Server {
         api_key: Some(KEY.into()),
         token_secret: Some(SECRET.into()),
         dev: Some(true),
-        log_level: LogLevel::Warn,
+        log_level: LogLevel::Warn.into(),
         ..Settings::default()
     };
     change(&mut settings);

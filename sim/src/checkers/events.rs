@@ -1,8 +1,9 @@
 //! Nothing begins twice or ends twice: rooms are occupied and vacated, users online and offline, members come and
-//! go in turns, numbered without a hole.
+//! go in turns, numbered without a hole; and so do the steps of each connection.
 
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed};
+use crate::checkers::steps::Steps;
 use crate::guarantees::{Failure, Guarantee};
 use parlor_core::{Change, Effect, Event};
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub(super) struct Events {
     there: BTreeMap<String, usize>,
     /// Whom each client knows to be where.
     seen: BTreeMap<usize, KnownMembers>,
+    /// The steps of connections.
+    steps: Steps,
 }
 
 impl Events {
@@ -72,14 +75,16 @@ impl Checker for Events {
     fn saw(&mut self, seen: &Observation<'_>) -> Checked {
         match seen.what {
             Observed::Came { client, answer: Ok(_), .. } => drop(self.seen.insert(client, KnownMembers::default())),
-            Observed::Turn(turn) => {
+            Observed::Turn(ref turn) => {
                 let mut events = turn.effects.iter().filter_map(|effect| match effect {
                     Effect::Event(event) => Some(event),
                     _ => None,
                 });
-                return events.try_for_each(|event| self.tells(turn.shard, event));
+                events.try_for_each(|event| self.tells(turn.shard, event))?;
+                return self.steps.turned(turn);
             }
             Observed::ShardLost { shard, .. } => {
+                self.steps.shard_lost(shard);
                 self.last_seq.remove(&shard);
                 self.there.retain(|_, of| *of != shard);
             }

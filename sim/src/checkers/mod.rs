@@ -33,6 +33,7 @@ mod revocations;
 pub mod sent_command;
 mod shown;
 mod sights;
+mod steps;
 mod streams;
 pub mod want;
 use crate::checkers::checker::Checker;

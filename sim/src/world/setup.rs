@@ -356,6 +356,7 @@ impl Setup {
             user_limit,
             allow_anonymous: self.allow_anonymous == 1,
             namespaces,
+            tells_steps: true,
             ..Config::from(self.limits.clone())
         }
     }

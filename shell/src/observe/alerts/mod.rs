@@ -6,6 +6,7 @@ pub(crate) mod queue;
 pub(crate) mod rule;
 mod webhook;
 
+use super::log;
 use figures::Readings;
 use parlor_core::Now;
 use queue::{Notification, NotificationQueue};
@@ -68,9 +69,11 @@ impl WatchedAlert {
         match change {
             AlertChange::Raised => {
                 self.raised_at = now.unix_ms;
-                warn!(alert, figure, value, %threshold, "alert raised");
+                warn!(target: log::ALERTS, alert, figure, value, %threshold, "alert raised");
             }
-            AlertChange::Cleared => info!(alert, figure, value, clear = rule.clear, "alert cleared"),
+            AlertChange::Cleared => {
+                info!(target: log::ALERTS, alert, figure, value, clear = rule.clear, "alert cleared")
+            }
         }
         if let Some(queue) = &self.queue {
             let times = AlertTimes { raised_at: self.raised_at, now: now.unix_ms };

@@ -58,6 +58,7 @@ pub(super) fn of_effect(mut effect: Effect, id: impl Fn(ConnId) -> ConnId) -> Ef
         Effect::Authenticate { conn, .. } | Effect::TokenRefused { conn, .. } | Effect::Closed { conn, .. } => {
             *conn = id(*conn);
         }
+        Effect::Step(step) => step.conn = id(step.conn),
         Effect::Reply { .. } | Effect::Event(_) | Effect::Link { .. } => {}
     }
     effect

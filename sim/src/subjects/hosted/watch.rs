@@ -38,7 +38,7 @@ impl Observer for Watch {
         self.input = Some(input.clone());
     }
 
-    fn effect(&mut self, effect: &Effect) {
+    fn effect(&mut self, _: Now, effect: &Effect) {
         self.effects.push(match effect {
             Effect::Reply { result, .. } => Effect::Reply { call: CallId(self.call.get()), result: result.clone() },
             other => other.clone(),

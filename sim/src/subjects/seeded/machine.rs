@@ -6,7 +6,8 @@ use crate::subjects::subject::Subject;
 use parlor_core::api::{Command, Message};
 use parlor_core::snapshot::{ConnView, PhaseView, RoomView};
 use parlor_core::{
-    CallId, CloseCause, Config, ConnId, Effect, Input, Instant, Now, Shard, Snapshot, Stats, WebSocketMessage,
+    CallId, CloseCause, Config, ConnId, ConnectionStep, Effect, Input, Instant, LeaveCause, Now, Shard, Snapshot,
+    Stats, StepChange, WebSocketMessage,
 };
 use std::cell::Cell;
 
@@ -228,6 +229,12 @@ defects! {
     an_end_that_is_not_told: NoEnd breaks G7 | G8 within 20 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Closed { .. })).collect()
+        }
+    }
+    a_leave_that_is_not_told: NoLeave breaks G4 | G8 within 20 seeds {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let is_leave = |step: &ConnectionStep| matches!(step.change, StepChange::Left { cause: LeaveCause::Client, .. });
+            shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Step(step) if is_leave(step))).collect()
         }
     }
     a_stream_that_is_not_ended: NoFinish breaks G1 within 20 seeds {

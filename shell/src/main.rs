@@ -4,6 +4,7 @@ use mimalloc::MiMalloc;
 use parlor::auth::Secret;
 use parlor::config::Invocation;
 use parlor::net::certificate::Reloaded;
+use parlor::net::handed_sockets::HandedSockets;
 use parlor::observe::log;
 use parlor::server::{Server, raise_file_limit};
 use parlor::service_manager::{self, Watchdog};
@@ -50,6 +51,8 @@ fn run() -> Result<ExitCode, String> {
             return Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     };
+    let handed = HandedSockets::take()?;
+    settings.listen_on(&handed)?;
     // After loading: while a file of settings cannot be read to its end, a signal must still end the process.
     let mut signals = Signals::new(hangup).map_err(no_signals)?;
     drop(entered);
@@ -64,7 +67,7 @@ fn run() -> Result<ExitCode, String> {
     let generated = settings.generated_key.clone();
 
     runtime.block_on(async {
-        let server = Server::start(settings)?;
+        let server = Server::start_with(settings, handed)?;
         let (addresses, internal_addresses) = (server.addresses(), server.internal_addresses());
         info!(version = parlor::VERSION, mode, ?addresses, ?internal_addresses, "listening");
         announce(&server, generated.as_ref());

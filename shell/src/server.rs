@@ -2,6 +2,7 @@
 
 use crate::config::{Listen, ListenerKind, Settings};
 use crate::net::certificate::{Reloaded, ServerCertificate};
+use crate::net::handed_sockets::HandedSockets;
 use crate::net::listener::{self, Listener};
 use crate::observe::reloads::Reloads;
 use crate::runtime::clock::Clock;
@@ -37,12 +38,20 @@ impl Server {
     /// # Errors
     /// A sentence that names the setting that is wrong, and what is allowed.
     pub fn start(settings: Settings) -> Result<Self, String> {
+        Self::start_with(settings, HandedSockets::default())
+    }
+
+    /// The same with listening sockets that are there already, in place of those of `listen` and `internal_listen`.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(settings: Settings, mut handed: HandedSockets) -> Result<Self, String> {
         settings.core()?;
         let certificate = settings.certificate()?.map(Arc::new);
         let clock = Clock::new();
         let reloads = Arc::new(Reloads::new(clock.now().unix_ms));
-        let (mut listeners, addresses) = bind(&settings, ListenerKind::Public)?;
-        let (internal, internal_addresses) = bind(&settings, ListenerKind::Internal)?;
+        let (mut listeners, addresses) = bind(&settings, ListenerKind::Public, &mut handed)?;
+        let (internal, internal_addresses) = bind(&settings, ListenerKind::Internal, &mut handed)?;
         listeners.iter_mut().for_each(|listener| listener.certificate.clone_from(&certificate));
         listeners.extend(internal);
         let (stop, stopped) = watch::channel(false);
@@ -127,20 +136,25 @@ impl Server {
     }
 }
 
-/// Binds the sockets of a kind, without TLS, and tells their addresses.
+/// A kind's sockets, without TLS, and their addresses: those that were handed over, else those that its setting names.
 ///
 /// # Errors
 /// A sentence that names the setting.
-fn bind(settings: &Settings, kind: ListenerKind) -> Result<(Vec<Listener<TcpListener>>, Vec<SocketAddr>), String> {
-    let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-    for address in settings.listeners(kind).into_iter().flat_map(Listen::addresses) {
-        let unusable = |error: io::Error| format!("cannot listen on {address} ({}): {error}", kind.setting());
-        for socket in listener::bind_all(*address).map_err(unusable)? {
-            addresses.push(socket.local_addr().map_err(unusable)?);
-            listeners.push(Listener { socket, certificate: None, kind });
+fn bind(
+    settings: &Settings,
+    kind: ListenerKind,
+    handed: &mut HandedSockets,
+) -> Result<(Vec<Listener<TcpListener>>, Vec<SocketAddr>), String> {
+    let mut sockets = handed.of(kind);
+    if sockets.is_empty() {
+        for address in settings.listeners(kind).into_iter().flat_map(Listen::addresses) {
+            let unusable = |error: io::Error| format!("cannot listen on {address} ({}): {error}", kind.setting());
+            sockets.extend(listener::bind_all(*address).map_err(unusable)?);
         }
     }
-    Ok((listeners, addresses))
+    let addresses: io::Result<Vec<SocketAddr>> = sockets.iter().map(TcpListener::local_addr).collect();
+    let addresses = addresses.map_err(|error| format!("{}: a socket has no address: {error}", kind.setting()))?;
+    Ok((sockets.into_iter().map(|socket| Listener { socket, certificate: None, kind }).collect(), addresses))
 }
 
 /// Raises the limit of open files of this process to what `connections` and `http_connections` need. Warns in production

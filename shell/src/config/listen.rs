@@ -137,6 +137,23 @@ fn is_of_a_private_network(ip: IpAddr) -> bool {
     }
 }
 
+impl Listen {
+    /// The addresses of sockets that are there already. None where there are none.
+    ///
+    /// # Errors
+    /// A sentence where there are more than [`LISTEN_ADDRESSES`].
+    pub(super) fn of_sockets(addresses: &[SocketAddr]) -> Result<Option<Self>, String> {
+        if addresses.len() > LISTEN_ADDRESSES {
+            let number = addresses.len();
+            return Err(format!(
+                "{number} sockets were handed over; there may be at most {LISTEN_ADDRESSES} of a kind"
+            ));
+        }
+        let addresses: Vec<ListenAddress> = addresses.iter().copied().map(ListenAddress::Address).collect();
+        Ok((!addresses.is_empty()).then_some(Self { addresses }))
+    }
+}
+
 impl From<SocketAddr> for Listen {
     fn from(address: SocketAddr) -> Self {
         Self { addresses: vec![ListenAddress::Address(address)] }

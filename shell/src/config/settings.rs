@@ -6,9 +6,10 @@ use super::place::Place;
 use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
-use super::{API_KEYS, AlertEntry, ApiKeyEntry, Listen, LogArea, LogLevel, TOKEN_KEYS, TokenKeyEntry};
+use super::{API_KEYS, AlertEntry, ApiKeyEntry, Listen, ListenerKind, LogArea, LogLevel, TOKEN_KEYS, TokenKeyEntry};
 use crate::auth::{ApiKey, ApiKeys, KeyRights, Secret, TokenVerifier};
 use crate::net::certificate::ServerCertificate;
+use crate::net::handed_sockets::HandedSockets;
 use crate::net::http_url::HttpUrl;
 use parlor_core::Config;
 use parlor_core::admission::route::{PLACEHOLDER, Routes, is_id};
@@ -33,6 +34,22 @@ impl Settings {
             Some(wrong) => Err(wrong),
             None => settings.check().map(|()| settings),
         }
+    }
+
+    /// Has the server listen on sockets that a service manager has handed over, in place of `listen` and `internal_listen`.
+    /// Who can reach them decides the mode, as with those.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with them.
+    pub fn listen_on(&mut self, handed: &HandedSockets) -> Result<(), String> {
+        let of = |kind| Listen::of_sockets(&handed.addresses(kind).map_err(|error| error.to_string())?);
+        if let Some(listen) = of(ListenerKind::Public)? {
+            self.listen = listen;
+        }
+        if let Some(listen) = of(ListenerKind::Internal)? {
+            self.internal_listen = Some(listen);
+        }
+        self.check()
     }
 
     /// Checks the settings against each other.

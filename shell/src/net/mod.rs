@@ -5,6 +5,7 @@ pub mod certificate;
 pub(crate) mod client_socket;
 pub(crate) mod decoder;
 pub mod driver;
+pub mod handed_sockets;
 pub(crate) mod handshake_rates;
 pub(crate) mod http_client;
 pub mod http_url;

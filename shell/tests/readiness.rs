@@ -4,11 +4,13 @@
 
 mod common;
 
+use common::program::Program;
 use common::{Answer, Client, KEY, api, ask, get, half_a_call, health, http, start, wait_until};
 use parlor::config::Settings;
 use parlor::server::Server;
 use serde_json::json;
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 
 const READY: &str = "/health/ready";
 
@@ -152,4 +154,21 @@ fn probes_are_answered_where_there_is_no_place_for_a_request() {
     }
     wait_until("a place", || api(address, "info", &json!({})).status == 200);
     assert!(common::hits(address, "probe_connections") > 0);
+}
+
+#[test]
+fn a_server_that_runs_out_of_descriptors_says_so_while_it_can() {
+    if std::fs::metadata("/proc/self/fd").is_ok_and(|folder| folder.len() == 0) {
+        // The kernel does not keep their number, and to count them takes too long.
+        return;
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n 64; exec "$0" --listen 127.0.0.1:0"#, env!("CARGO_BIN_EXE_parlor")]);
+    let program = Program::run(&mut command, Stdio::piped());
+    assert_eq!(ready(program.address, ""), (200, "ok".into()));
+    let clients: Vec<Client> = (0..32).map(|_| Client::connect(program.address, "/ws/a")).collect();
+    let (status, body) = ready(program.address, "");
+    assert!(status == 200 && body.starts_with("degraded: open_files (") && body.contains(", of at most 64"), "{body}");
+    drop(clients);
+    wait_until("free descriptors", || ready(program.address, "") == (200, "ok".into()));
 }

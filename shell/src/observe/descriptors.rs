@@ -2,11 +2,15 @@
 
 use std::fs;
 
-/// The number of open descriptors. Since Linux 6.2 it is the size of the folder; to count its entries takes a millisecond for a
-/// thousand, in which nothing is delivered.
+/// The number of open descriptors, where the kernel keeps it: since Linux 6.2 it is the size of the folder.
+pub(crate) fn kept() -> Option<u64> {
+    Some(fs::metadata("/proc/self/fd").ok()?.len()).filter(|size| *size > 0)
+}
+
+/// The number of open descriptors. Where the kernel does not keep it, to count them takes a millisecond for a thousand, in which
+/// nothing is delivered: not for what anybody may ask.
 pub(crate) fn open() -> Option<u64> {
-    let size = fs::metadata("/proc/self/fd").ok()?.len();
-    if size > 0 { Some(size) } else { Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64) }
+    kept().or_else(|| Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64))
 }
 
 /// The number of descriptors that may be open.

@@ -256,7 +256,7 @@ impl ShardRuntime {
             is_starting: self.is_starting(),
             gauges,
             http_connections: self.sockets.len(),
-            descriptors: descriptors::open().zip(descriptors::most()),
+            descriptors: descriptors::kept().zip(descriptors::most()),
         };
         Readiness::judge(&figures, &self.settings.limits, self.settings.ready_strict)
     }

@@ -29,6 +29,11 @@ const ADDRESSES: usize = 4;
 /// The media type of what is sent and asked for.
 const JSON: &str = "application/json";
 
+/// A connection to a server, with or without TLS.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
 /// Gets the body of the answer, of at most `most` bytes. All of it takes at most `patience`.
 ///
 /// # Errors
@@ -43,13 +48,37 @@ pub(crate) async fn get(url: &HttpUrl, most: usize, patience: Duration) -> Resul
         if status != StatusCode::OK {
             return Err(format!("answered {status}"));
         }
-        let body = Limited::new(response.into_body(), most).collect().await;
-        body.map(|body| body.to_bytes()).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-            Some(_) => format!("answered more than {most} bytes"),
-            None => format!("broke off: {error}"),
-        })
+        read_body(response.into_body(), most).await
     })
     .await
+}
+
+/// Sends a request with a body, and returns the answer, whatever its status, with a body of at most `most` bytes. All of it
+/// takes at most `patience`.
+///
+/// # Errors
+/// The end of a sentence about the URL.
+pub(crate) async fn send(
+    url: &HttpUrl,
+    request: Builder,
+    body: Bytes,
+    most: usize,
+    patience: Duration,
+) -> Result<Response<Bytes>, String> {
+    ask(url, request, body, patience, async |response| {
+        let (head, body) = response.into_parts();
+        Ok(Response::from_parts(head, read_body(body, most).await?))
+    })
+    .await
+}
+
+/// Reads a body of at most `most` bytes.
+async fn read_body(body: Incoming, most: usize) -> Result<Bytes, String> {
+    let body = Limited::new(body, most).collect().await;
+    body.map(|body| body.to_bytes()).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => format!("answered more than {most} bytes"),
+        None => format!("broke off: {error}"),
+    })
 }
 
 /// Posts JSON, and returns the status of the answer, whose body is not read. All of it takes at most `patience`.
@@ -71,17 +100,19 @@ async fn ask<T>(
 ) -> Result<T, String> {
     let request = request.header(HOST, url.authority()).header(USER_AGENT, crate::VERSION);
     let request = request.body(Full::new(body)).map_err(|_| "cannot be asked for")?;
-    let answer = async {
-        let addresses = resolve(url).await?;
-        let socket = connect(&addresses, patience).await?;
-        if url.is_https() {
-            exchange(request, secure(url, socket).await?, read).await
-        } else {
-            exchange(request, socket, read).await
-        }
-    };
+    let answer = async { exchange(request, open(url, patience).await?, read).await };
     let late = |_| Err(format!("did not answer within {}", humantime::format_duration(patience)));
     timeout(patience, answer).await.unwrap_or_else(late)
+}
+
+/// Connects to the server of a URL, and speaks TLS with it where the URL says so.
+///
+/// # Errors
+/// The end of a sentence about the URL.
+pub(crate) async fn open(url: &HttpUrl, patience: Duration) -> Result<Box<dyn ByteStream>, String> {
+    let addresses = resolve(url).await?;
+    let socket = connect(&addresses, patience).await?;
+    Ok(if url.is_https() { Box::new(secure(url, socket).await?) } else { Box::new(socket) })
 }
 
 /// The addresses of the server that may be asked.
@@ -117,7 +148,7 @@ async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStre
 }
 
 /// Speaks TLS with the server, whose certificate must be of an authority that the system trusts.
-async fn secure(url: &HttpUrl, socket: TcpStream) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<>, String> {
+async fn secure(url: &HttpUrl, socket: TcpStream) -> Result<impl ByteStream + use<>, String> {
     let name = ServerName::try_from(url.host()).map_err(|_| "has a host that no certificate can name")?.to_owned();
     let config = client_config()?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
@@ -139,14 +170,11 @@ fn client_config() -> Result<ClientConfig, String> {
 }
 
 /// Sends the request and has the answer read.
-async fn exchange<S, T>(
+async fn exchange<T>(
     request: Request<Full<Bytes>>,
-    stream: S,
+    stream: Box<dyn ByteStream>,
     read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, String>,
-) -> Result<T, String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) -> Result<T, String> {
     let failed = |error: hyper::Error| format!("did not answer in HTTP: {}", with_cause(&error));
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES);

@@ -25,6 +25,7 @@
 //!
 //! | folder | content |
 //! |---|---|
+//! | [`cli`] | Does what a command line says: runs the server, or speaks with one. |
 //! | `server` | Starts and stops a server. |
 //! | `service_manager` | Tells systemd when the server is ready, lives and stops. |
 //! | [`config`] | Reads settings from flags, the environment and a file, and checks them. |
@@ -37,6 +38,7 @@
 //! No two files import each other, directly or through others; `tests/layout.rs` checks it.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 mod http;
 pub mod net;

@@ -1,0 +1,6 @@
+//! The commands of the program.
+
+mod serve;
+mod signals;
+
+pub use serve::serve;

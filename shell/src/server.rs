@@ -7,12 +7,13 @@ use crate::net::listener::{self, Listener};
 use crate::observe::reloads::Reloads;
 use crate::runtime::clock::Clock;
 use crate::runtime::pulse::Heart;
+use crate::runtime::server_requests::{ProcessLink, ServerRequest};
 use crate::runtime::{key_fetcher, thread as shard_thread};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tracing::warn;
 
 /// A server on a thread of its own. It stops when this is dropped.
@@ -25,6 +26,7 @@ pub struct Server {
     clock: Clock,
     reloads: Arc<Reloads>,
     stop: watch::Sender<bool>,
+    requests: Mutex<mpsc::Receiver<ServerRequest>>,
     heart: Heart,
     shard: JoinHandle<io::Result<()>>,
 }
@@ -60,12 +62,13 @@ impl Server {
             settings.token_jwks.clone().map(|url| key_fetcher::start(url, settings.jwks_times, stopped.clone()));
         let key_source = fetcher.transpose().map_err(no_thread)?;
         let (heart, pulse) = Heart::new();
-        let (settings, shown) = (Arc::new(settings), reloads.clone());
+        let (process, requests) = ProcessLink::new(reloads.clone());
+        let (settings, requests) = (Arc::new(settings), Mutex::new(requests));
         let shard = thread::Builder::new()
             .name("shard".into())
-            .spawn(move || shard_thread::run(&listeners, &settings, key_source.as_ref(), &shown, &stopped, pulse))
+            .spawn(move || shard_thread::run(&listeners, &settings, key_source.as_ref(), &process, &stopped, pulse))
             .map_err(no_thread)?;
-        Ok(Self { addresses, internal_addresses, certificate, clock, reloads, stop, heart, shard })
+        Ok(Self { addresses, internal_addresses, certificate, clock, reloads, stop, requests, heart, shard })
     }
 
     /// The first of the addresses on which it listens for clients.
@@ -110,6 +113,12 @@ impl Server {
     #[must_use]
     pub fn heart(&self) -> &Heart {
         &self.heart
+    }
+
+    /// Waits for a request that a backend makes by the API. None once the server has stopped. Whoever runs the server carries
+    /// it out.
+    pub async fn requested(&self) -> Option<ServerRequest> {
+        self.requests.lock().await.recv().await
     }
 
     /// Starts the stop: after `drain_delay` the server accepts no new connection, and closes the others within

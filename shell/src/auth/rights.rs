@@ -6,11 +6,12 @@
 //! | `publish_user` | the personal room of its user, `#<user>` |
 //! | `broadcast` | its rooms, all of which the key must cover: a broadcast to a part of them would not be noticed |
 //! | `batch` | nothing itself: each of its calls is judged, and refused, alone |
-//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits`, `revoke_token`, `invalidate_user_tokens`, `revoked_tokens`, `invalidated_users` | no room |
+//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits`, `revoke_token`, `invalidate_user_tokens`, `revoked_tokens`, `invalidated_users`, `drain`, `reload` | no room |
 //!
 //! A key that is for some rooms may not make the calls of the last row. They reach connections wherever these are, or tell of
 //! rooms that the key does not cover: `connections` lists all rooms of each connection, even where it lists those of one room.
 
+use crate::http::server_methods::{SERVER_METHODS, ServerMethod};
 use parlor_core::api::Command;
 use parlor_core::api::json::METHODS;
 use parlor_core::error::{Error, ErrorCode};
@@ -23,7 +24,7 @@ const ROOM_CHARACTERS: usize = 200;
 
 /// The method that makes several calls.
 const BATCH: &str = "batch";
-/// The methods whose calls are about no room.
+/// The methods of the core whose calls are about no room.
 const ABOUT_NO_ROOM: [&str; 12] = [
     "send",
     "publish_all",
@@ -82,6 +83,15 @@ impl KeyRights {
         Ok(command)
     }
 
+    /// Whether the rights allow a call of a method that is about the server itself.
+    ///
+    /// # Errors
+    /// 103 (permission denied), with a message that names the method.
+    pub fn permit(&self, method: &str) -> Result<(), Error> {
+        let is_for_rooms = self.rooms.is_some();
+        self.check_method(method).and_then(|()| if is_for_rooms { Err(about_no_room(method)) } else { Ok(()) })
+    }
+
     fn check_method(&self, method: &str) -> Result<(), Error> {
         match &self.methods {
             Some(methods) if !methods.iter().any(|allowed| allowed == method) => {
@@ -122,9 +132,7 @@ impl KeyRights {
             | Command::RevokedTokens { .. }
             | Command::InvalidatedUsers { .. }
             | Command::Info
-            | Command::Limits => {
-                Err(denied(format!("this API key is for some rooms and may not call {method}, which is about no room")))
-            }
+            | Command::Limits => Err(about_no_room(method)),
         }
     }
 
@@ -176,7 +184,10 @@ fn check_methods(methods: &[String], is_for_rooms: bool) -> Result<(), String> {
         return Err("methods is empty, so that the key could not be used; leave it out for all methods".into());
     }
     for method in methods {
-        let known = || METHODS.iter().map(|known| known.name).filter(|known| *known != BATCH);
+        let known = || {
+            let own = SERVER_METHODS.iter().map(|known| known.name);
+            METHODS.iter().map(|known| known.name).filter(|known| *known != BATCH).chain(own)
+        };
         if method == BATCH {
             return Err("methods: \"batch\" needs no right; name the methods that may be called in one, too".into());
         }
@@ -184,7 +195,7 @@ fn check_methods(methods: &[String], is_for_rooms: bool) -> Result<(), String> {
             let known: Vec<&str> = known().collect();
             return Err(format!("methods: there is no method {method:?}; expected some of {}", known.join(", ")));
         }
-        if is_for_rooms && ABOUT_NO_ROOM.contains(&&**method) {
+        if is_for_rooms && (ABOUT_NO_ROOM.contains(&&**method) || ServerMethod::named(method).is_some()) {
             return Err(format!("methods: {method:?} is about no room, and the key is for some rooms only"));
         }
     }
@@ -203,6 +214,10 @@ fn room_patterns(texts: Vec<String>) -> Result<Vec<RoomPattern>, String> {
 /// The start of a name that may be too long to be one.
 fn cut(room: &str) -> &str {
     room.char_indices().nth(ROOM_CHARACTERS).map_or(room, |(end, _)| &room[..end])
+}
+
+fn about_no_room(method: &str) -> Error {
+    denied(format!("this API key is for some rooms and may not call {method}, which is about no room"))
 }
 
 fn denied(message: String) -> Error {
@@ -287,6 +302,17 @@ mod tests {
             let message = called(&rights, method, &body(method, other)).unwrap_err();
             let named = if is_about_a_room { other } else { method };
             assert!(message.contains(named) && !message.contains("ci:7"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_server_itself_needs_a_key_that_names_the_method_and_no_rooms() {
+        for ServerMethod { name, .. } in &SERVER_METHODS {
+            assert!(KeyRights::default().permit(name).is_ok() && for_methods(&[name]).permit(name).is_ok());
+            for rights in [for_methods(&["info"]), for_rooms(&["*"])] {
+                assert!(rights.permit(name).unwrap_err().message.contains(name));
+            }
+            assert!(KeyRights::new(Some(texts(&[name])), Some(texts(&["a"]))).unwrap_err().contains("about no room"));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The signals that the process handles while it serves.
 
 use crate::net::certificate::Reloaded;
+use crate::runtime::server_requests::{Reload, ServerRequest};
 use crate::server::Server;
 use crate::service_manager::{self, Watchdog};
 use std::io;
@@ -14,6 +15,18 @@ use tracing::{info, warn};
 const INTERRUPTED: i32 = 130;
 /// Time between two looks at the files of the certificate.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The setting that a reload names.
+const CERTIFICATE: &str = "tls_cert";
+
+/// The way in which the server was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StopAsked {
+    /// By SIGTERM or SIGINT.
+    BySignal,
+    /// By the API.
+    ByCall,
+}
 
 /// The signals that the process handles.
 pub(super) struct Signals {
@@ -31,56 +44,81 @@ impl Signals {
         Ok(Self { hangup, interrupt, terminate, watchdog: Watchdog::new(), wrong: None })
     }
 
-    /// Stops the server at the first signal and ends the process at the second. Returns once the server has stopped.
+    /// Stops the server at the first signal or call to stop, and ends the process at a signal after that. Returns once the
+    /// server has stopped.
     pub(super) async fn stop(&mut self, server: &Server) {
         tokio::select! {
             biased;
             () = server.stopped() => return,
-            () = self.next(server) => server.stop(),
+            _ = self.next(server) => server.stop(),
         }
         tokio::select! {
             biased;
             () = server.stopped() => {}
-            () = self.next(server) => exit(INTERRUPTED),
+            () = self.second(server) => exit(INTERRUPTED),
             () = service_manager::stopping(server.heart()) => {}
         }
     }
 
-    /// Waits for a signal to stop. SIGHUP is not one: logrotate sends it, and so does a terminal that is closed. It has the
-    /// certificate read again, as time does.
-    async fn next(&mut self, server: &Server) {
+    /// Waits for a signal while the server stops. A call to stop changes nothing then.
+    async fn second(&mut self, server: &Server) {
+        while self.next(server).await == StopAsked::ByCall {}
+    }
+
+    /// Waits until the server is to stop. SIGHUP does not mean that: logrotate sends it, and so does a terminal that is
+    /// closed. It has the certificate read again, as a call and as time do.
+    async fn next(&mut self, server: &Server) -> StopAsked {
         let mut looks = interval(CERTIFICATE_INTERVAL);
         loop {
             tokio::select! {
                 biased;
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return StopAsked::BySignal,
+                _ = self.terminate.recv() => return StopAsked::BySignal,
                 _ = self.hangup.recv() => {
-                    service_manager::reloading();
-                    let what = if server.is_tls() { "the certificate" } else { "nothing" };
-                    info!("SIGHUP: {what} is reloaded; settings are read at the start only");
-                    self.reload(server);
-                    service_manager::ready();
+                    // What is wrong is in the log.
+                    let _ = self.reload(server, "SIGHUP");
                 }
-                _ = looks.tick() => self.reload(server),
+                Some(request) = server.requested() => match request {
+                    ServerRequest::Drain => return StopAsked::ByCall,
+                    ServerRequest::Reload(done) => {
+                        // The call may have ended.
+                        let _ = done.send(self.reload(server, "reload"));
+                    }
+                },
+                _ = looks.tick() => {
+                    let _ = self.reload_certificate(server);
+                }
                 () = self.watchdog.tell(server.heart()) => {}
             }
         }
     }
 
+    /// Reads again what is read again while the server runs, as a signal or a call has asked for.
+    fn reload(&mut self, server: &Server, asked_by: &str) -> Result<Reload, String> {
+        service_manager::reloading();
+        let what = if server.is_tls() { "the certificate" } else { "nothing" };
+        info!("{asked_by}: {what} is reloaded; settings are read at the start only");
+        let reloaded = self.reload_certificate(server);
+        service_manager::ready();
+        reloaded
+    }
+
     /// Has the certificate read again, and logs what came of it: once where it is the same as the last time.
-    fn reload(&mut self, server: &Server) {
-        let wrong = match server.reload_certificate() {
-            None | Some(Ok(Reloaded::Unchanged)) => None,
+    fn reload_certificate(&mut self, server: &Server) -> Result<Reload, String> {
+        let reloaded = match server.reload_certificate() {
+            None => Ok(Reload::default()),
+            Some(Ok(Reloaded::Unchanged)) => Ok(Reload { reloaded: vec![CERTIFICATE], changed: Vec::new() }),
             Some(Ok(Reloaded::Replaced)) => {
                 info!("the certificate was replaced: new connections get the new one");
-                None
+                Ok(Reload { reloaded: vec![CERTIFICATE], changed: vec![CERTIFICATE] })
             }
-            Some(Err(wrong)) => Some(wrong),
+            Some(Err(wrong)) => Err(format!("{wrong}; the certificate before stays in use")),
         };
+        let wrong = reloaded.as_ref().err().cloned();
         if let Some(wrong) = wrong.as_ref().filter(|wrong| self.wrong.as_ref() != Some(wrong)) {
-            warn!("{wrong}; the certificate before stays in use");
+            warn!("{wrong}");
         }
         self.wrong = wrong;
+        reloaded
     }
 }

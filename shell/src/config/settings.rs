@@ -17,6 +17,7 @@ use parlor_core::config::NODE_BYTES;
 use parlor_core::names::{self, BadName};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::time::Duration;
 
 impl Settings {
     /// Loads the settings from the command line, the environment and the file that they name.
@@ -29,7 +30,8 @@ impl Settings {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, String> {
-        let Loaded { settings, wrongs, .. } = sources::load(arguments, environment).map_err(LoadError::into_message)?;
+        let Loaded { settings, wrongs, .. } =
+            sources::load(arguments, environment, Vec::new()).map_err(LoadError::into_message)?;
         match wrongs.into_iter().next() {
             Some(wrong) => Err(wrong),
             None => settings.check().map(|()| settings),
@@ -280,6 +282,20 @@ impl Settings {
     /// Whether a client may be connected without a token: as set, else only in development mode.
     fn admits_anonymous(&self) -> bool {
         self.allow_anonymous.unwrap_or(self.is_dev())
+    }
+
+    /// The time that a stop takes at most.
+    #[must_use]
+    pub(crate) fn longest_stop(&self) -> Duration {
+        let limits = &self.limits;
+        self.stop_delay() + limits.drain_timeout + limits.linger_timeout
+    }
+
+    /// The time from the beginning of a stop in which everything is served as before: nobody balances a server that is being
+    /// developed with.
+    #[must_use]
+    pub(crate) fn stop_delay(&self) -> Duration {
+        if self.is_dev() { Duration::ZERO } else { self.drain_delay }
     }
 
     /// The configuration as far as limits and policies go.

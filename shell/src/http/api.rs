@@ -1,7 +1,11 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
 use super::api_key::{AskedFor, authenticate};
-use super::response::{self, ResponseBody, SOON, call_response, limit_error, restarting, retry_after, with_refusal};
+use super::response::{
+    self, ResponseBody, SOON, call_response, limit_error, restarting, retry_after, server_call_response, with_refusal,
+};
+use super::server_calls;
+use super::server_methods::ServerMethod;
 use super::session::HttpSession;
 use crate::auth::ApiKey;
 use crate::config::ApiErrorMode;
@@ -69,9 +73,18 @@ async fn answer_post(
             if body.len() > SHORT_BODY_BYTES {
                 shard.rounds.take(body.len().saturating_mul(PARSING_COST)).await;
             }
-            let result = call(shard, &backend, method, &body).await;
-            let response = result.as_ref().map_or_else(|| restarting(shard), |result| call_response(result, mode));
-            (CallResult::of(result.as_ref()), response)
+            match ServerMethod::named(method) {
+                Some(own) => {
+                    let result = server_calls::call(shard, backend.key, address, own, &body).await;
+                    (CallResult::of(Some(&result)), server_call_response(result, mode))
+                }
+                None => {
+                    let result = call(shard, &backend, method, &body).await;
+                    let restarting = || restarting(shard);
+                    let response = result.as_ref().map_or_else(restarting, |result| call_response(result, mode));
+                    (CallResult::of(result.as_ref()), response)
+                }
+            }
         }
         Err(response) => (CallResult::ClientError, *response),
     };

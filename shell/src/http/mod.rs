@@ -13,6 +13,8 @@ mod origin;
 mod ready_path;
 mod response;
 mod router;
+mod server_calls;
+pub(crate) mod server_methods;
 mod session;
 mod status_paths;
 mod upgrade;

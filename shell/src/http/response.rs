@@ -69,6 +69,17 @@ pub(super) fn call_response(result: &Result<Reply, Error>, mode: ApiErrorMode) -
     json(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), api::json::encode(result))
 }
 
+/// The response with the result of a call about the server itself, in this error mode.
+pub(super) fn server_call_response(
+    result: Result<serde_json::Value, Error>,
+    mode: ApiErrorMode,
+) -> Response<ResponseBody> {
+    match result {
+        Ok(value) => json(StatusCode::OK, json!({"result": value}).to_string()),
+        Err(error) => call_response(&Err(error), mode),
+    }
+}
+
 /// 204, which may be cached for a day.
 pub(super) fn no_content() -> Response<ResponseBody> {
     let mut response = Response::new(Full::default());

@@ -19,6 +19,8 @@ use tokio::task::yield_now;
 
 /// The prefix of the paths of API calls.
 const API: &str = "/api/";
+/// The call to stop, which a server that stops, or is broken, answers as any other.
+const DRAIN: &str = "/api/drain";
 
 /// Answers one request, keeps the session's state, and logs a refusal.
 pub(super) async fn answer(
@@ -69,10 +71,11 @@ async fn route(
     let path = request.uri().path();
     let is_hidden = is_hidden(shard, session, path);
     let is_status = !is_hidden && status_paths::is_status(path);
-    if shard.is_stopping() && !is_status {
+    let is_answered_always = is_status || path == DRAIN;
+    if shard.is_stopping() && !is_answered_always {
         return response::stopping();
     }
-    if shard.is_restarting() && !is_status {
+    if shard.is_restarting() && !is_answered_always {
         return restarting(shard);
     }
     if session.is_for_probes && !status_paths::is_probe(path) {

@@ -189,6 +189,18 @@ impl CallLog {
         has_line.then(|| CallRecord { log: self, key: key.clone(), address, calls, is_batch })
     }
 
+    /// Gathers the line of a call about the server itself.
+    pub(crate) fn note(&self, key: &Arc<str>, address: IpAddr, method: &'static str, error: Option<&Error>) {
+        if enabled!(Level::INFO) {
+            let (result, code) = match error {
+                None => ("done", None),
+                Some(error) => ("refused", Some(error.code.number())),
+            };
+            let outcome = CallOutcome { result, code, refused: None };
+            self.add(CallLine { key: key.clone(), address, method, target: CallTarget::default(), outcome });
+        }
+    }
+
     /// Hands gathered lines over, as long as it is polled.
     pub(crate) async fn run(&self) {
         loop {

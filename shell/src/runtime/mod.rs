@@ -10,6 +10,7 @@ pub(crate) mod latch;
 pub mod observer;
 pub mod pulse;
 pub(crate) mod rounds;
+pub mod server_requests;
 pub(crate) mod shard;
 pub(crate) mod thread;
 mod waiting_tokens;

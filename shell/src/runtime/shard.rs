@@ -6,6 +6,7 @@ use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
 use super::latch::Latch;
 use super::rounds::Rounds;
+use super::server_requests::{ProcessLink, ServerRequest};
 use crate::auth::{self, ApiKeys, KeySource};
 use crate::config::{AlertEntry, Settings};
 use crate::http::forwarded::ProxyWarning;
@@ -39,7 +40,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{spawn_local, yield_now};
 use tracing::error;
 
@@ -77,6 +78,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) refusals: Rc<Refusals>,
     /// The last reload, by the server's own thread.
     pub(crate) reloads: Arc<Reloads>,
+    /// The way of requests to that thread.
+    pub(crate) requests: mpsc::Sender<ServerRequest>,
     /// The alerts of the settings.
     pub(super) alerts: Rc<Alerts>,
     /// What becomes of their notifications.
@@ -113,7 +116,7 @@ pub(crate) struct ShardRuntime {
 #[derive(Clone, Debug)]
 pub(super) struct Lasting {
     refusals: Rc<Refusals>,
-    reloads: Arc<Reloads>,
+    process: ProcessLink,
     alerts: Rc<Alerts>,
     notifications: Arc<NotificationFigures>,
     _alert_sender: Rc<AlertSender>,
@@ -124,7 +127,7 @@ impl Lasting {
     ///
     /// # Errors
     /// As [`AlertSender::start`].
-    pub(super) fn new(settings: &Settings, reloads: Arc<Reloads>, clock: Clock) -> io::Result<Self> {
+    pub(super) fn new(settings: &Settings, process: ProcessLink, clock: Clock) -> io::Result<Self> {
         let notifications = Arc::<NotificationFigures>::default();
         let sender = AlertSender::start(&settings.alerts, &notifications, clock)?;
         let watched = settings.alerts.iter().map(|AlertEntry { rule, url, .. }| {
@@ -132,7 +135,7 @@ impl Lasting {
             (rule.clone(), queue)
         });
         let alerts = Rc::new(Alerts::new(watched, &settings.node_name));
-        Ok(Self { refusals: Rc::default(), reloads, alerts, notifications, _alert_sender: Rc::new(sender) })
+        Ok(Self { refusals: Rc::default(), process, alerts, notifications, _alert_sender: Rc::new(sender) })
     }
 }
 
@@ -141,7 +144,7 @@ impl ShardRuntime {
         settings: Arc<Settings>,
         key_source: Option<KeySource>,
         clock: Clock,
-        Lasting { refusals, reloads, alerts, notifications, .. }: Lasting,
+        Lasting { refusals, process, alerts, notifications, .. }: Lasting,
         restarts: u64,
     ) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
@@ -165,7 +168,8 @@ impl ShardRuntime {
             rounds: Rc::default(),
             limit_hits: RefCell::default(),
             refusals,
-            reloads,
+            reloads: process.reloads,
+            requests: process.requests,
             alerts,
             notifications,
             document: Document::default(),
@@ -230,6 +234,11 @@ impl ShardRuntime {
     /// Whether the shard was told to stop. Clients and calls are served until [`ShardRuntime::is_stopping`].
     pub(crate) fn is_leaving(&self) -> bool {
         self.is_leaving.get()
+    }
+
+    /// Notes that the shard is about to be told to stop: it is not ready any more.
+    pub(crate) fn leave(&self) {
+        self.is_leaving.set(true);
     }
 
     /// Whether what comes is refused, since the shard stops.

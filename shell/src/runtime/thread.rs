@@ -7,12 +7,12 @@ use super::backoff::Backoff;
 use super::clock::Clock;
 use super::host::Host;
 use super::pulse::Pulse;
+use super::server_requests::ProcessLink;
 use super::shard::{Lasting, ShardRuntime};
 use crate::auth::KeySource;
 use crate::config::Settings;
 use crate::net::listener::{self, Listener};
 use crate::observe::rates::Rates;
-use crate::observe::reloads::Reloads;
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
@@ -55,11 +55,11 @@ pub(crate) fn run(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     key_source: Option<&KeySource>,
-    reloads: &Arc<Reloads>,
+    process: &ProcessLink,
     stop: &watch::Receiver<bool>,
     pulse: Pulse,
 ) -> io::Result<()> {
-    run_with(listeners, settings, key_source, reloads, stop, pulse, |_| ())
+    run_with(listeners, settings, key_source, process, stop, pulse, |_| ())
 }
 
 /// Like [`run`], and calls `show` with each shard that begins.
@@ -67,14 +67,14 @@ fn run_with(
     listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     key_source: Option<&KeySource>,
-    reloads: &Arc<Reloads>,
+    process: &ProcessLink,
     stop: &watch::Receiver<bool>,
     pulse: Pulse,
     show: impl Fn(&Rc<ShardRuntime>),
 ) -> io::Result<()> {
     let clock = Clock::new();
     let mut backoff = Backoff::default();
-    let lasting = Lasting::new(settings, reloads.clone(), clock)?;
+    let lasting = Lasting::new(settings, process.clone(), clock)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         spawn_local(pulse.answer());
@@ -271,9 +271,8 @@ async fn verify_waiting(shard: Rc<ShardRuntime>) {
 /// Waits for the stop and for `drain_delay`, closes every connection, and waits until they are gone or `drain_timeout` is over.
 async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
     shard.wait_for_stop(&mut stop).await;
-    let (delay, patience) = (shard.settings.drain_delay, shard.settings.limits.drain_timeout);
-    // Nobody balances a server that is being developed with.
-    if !shard.settings.is_dev() && !delay.is_zero() {
+    let (delay, patience) = (shard.settings.stop_delay(), shard.settings.limits.drain_timeout);
+    if !delay.is_zero() {
         info!(?delay, "not ready any more; what comes is served until the delay is over");
         sleep(delay).await;
     }
@@ -312,6 +311,7 @@ fn plain<T>(socket: T) -> Listener<T> {
 mod tests {
     use super::super::pulse::Heart;
     use super::*;
+    use crate::observe::reloads::Reloads;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -336,7 +336,7 @@ mod tests {
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
             let settings = Arc::new(Settings::default());
-            let lasting = Lasting::new(&settings, Arc::new(Reloads::new(0)), Clock::new()).unwrap();
+            let lasting = Lasting::new(&settings, ProcessLink::new(Arc::new(Reloads::new(0))).0, Clock::new()).unwrap();
             let shard = Rc::new(ShardRuntime::new(settings, None, Clock::new(), lasting, 0));
             let mut tasks = shard.spawn_tasks(&[plain(Rc::new(TcpListener::from_std(listener).unwrap()))]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
@@ -368,8 +368,8 @@ mod tests {
             let breaks = Arc::new(AtomicUsize::new(0));
             let wanted = breaks.clone();
             let thread = thread::spawn(move || {
-                let reloads = Arc::new(Reloads::new(0));
-                run_with(&[plain(listener)], &Arc::default(), None, &reloads, &stopped, Heart::new().1, |shard| {
+                let process = ProcessLink::new(Arc::new(Reloads::new(0))).0;
+                run_with(&[plain(listener)], &Arc::default(), None, &process, &stopped, Heart::new().1, |shard| {
                     spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
                 })
             });

@@ -2,6 +2,7 @@
 
 mod schemas;
 
+use super::server_methods::{SERVER_METHODS, ServerMethod};
 use crate::config::Settings;
 use hyper::body::Bytes;
 use parlor_core::Limits;
@@ -37,6 +38,9 @@ impl Document {
 fn document(settings: &Settings) -> Value {
     let call = |method: &Method| (format!("/api/{}", method.name), json!({"post": call(method, &settings.limits)}));
     let mut paths: Map<String, Value> = METHODS.iter().map(call).collect();
+    paths.extend(
+        SERVER_METHODS.iter().map(|method| (format!("/api/{}", method.name), json!({"post": server_call(method)}))),
+    );
     paths.extend(status_paths());
     json!({
         "openapi": "3.1.0",
@@ -65,9 +69,19 @@ fn document(settings: &Settings) -> Value {
 
 /// The operation of an API method.
 fn call(method: &Method, limits: &Limits) -> Value {
-    let Method { name, summary, failures, .. } = method;
     let request = method.request(limits);
-    let answer = json!({"anyOf": [method.answer(), reference("error")]});
+    let is_required = request["required"] != json!([]) || request.get("anyOf").is_some();
+    operation(method.name, method.summary, method.failures, &method.answer(), is_required)
+}
+
+/// The operation of a method that is about the server itself.
+fn server_call(ServerMethod { name, summary, failures, kind }: &ServerMethod) -> Value {
+    operation(name, summary, failures, &schemas::server_answer(*kind), false)
+}
+
+/// The operation of a method with this answer, whose body may be required.
+fn operation(name: &str, summary: &str, failures: &[(u16, &str)], answer: &Value, is_required: bool) -> Value {
+    let answer = json!({"anyOf": [answer, reference("error")]});
     let mut responses = Map::from_iter([
         ("200".into(), response("The result; in body mode also an error.", &answer)),
         ("408".into(), response("The body did not come in time (`request_timeout`).", &reference("refusal"))),
@@ -87,7 +101,7 @@ fn call(method: &Method, limits: &Limits) -> Value {
         (429, WRONG_KEYS),
     ];
     let mut refusals = BTreeMap::<u16, Vec<&str>>::new();
-    for (status, words) in always.iter().chain(*failures) {
+    for (status, words) in always.iter().chain(failures) {
         refusals.entry(*status).or_default().push(words);
     }
     for (status, words) in refusals {
@@ -99,7 +113,7 @@ fn call(method: &Method, limits: &Limits) -> Value {
         "tags": ["api"],
         "security": [{"key": []}, {"authorization": []}, {"bearer": []}],
         "requestBody": {
-            "required": request["required"] != json!([]) || request.get("anyOf").is_some(),
+            "required": is_required,
             "content": {"application/json": {"schema": reference(&format!("{name}_request"))}},
         },
         "responses": responses,
@@ -186,7 +200,8 @@ mod tests {
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
         let calls: BTreeSet<&str> = paths.iter().filter_map(|path| path.strip_prefix("/api/")).collect();
-        assert_eq!(calls, METHODS.iter().map(|method| method.name).collect());
+        let own = SERVER_METHODS.iter().map(|method| method.name);
+        assert_eq!(calls, METHODS.iter().map(|method| method.name).chain(own).collect());
         let paths: Vec<&str> = paths.into_iter().filter(|path| !path.starts_with("/api/")).collect();
         assert_eq!(paths, ["/health", "/health/live", "/health/ready", "/metrics", PATH]);
     }

@@ -1,5 +1,6 @@
 //! JSON Schemas of what the server answers beside the API.
 
+use crate::http::server_methods::{SERVER_METHODS, ServerMethodKind};
 use parlor_core::Limits;
 use parlor_core::api::json::METHODS;
 use parlor_core::api::json::schema::{self, count_fields, fields, text, unsigned};
@@ -8,14 +9,28 @@ use serde_json::{Map, Value, json};
 /// The schemas that the rest of the document refers to.
 pub(super) fn components(limits: &Limits) -> Map<String, Value> {
     let requests = METHODS.iter().map(|method| (format!("{}_request", method.name), method.request(limits)));
+    let empty = || json!({"type": "object", "additionalProperties": false});
+    let server = SERVER_METHODS.iter().map(|method| (format!("{}_request", method.name), empty()));
     let own = [("refusal", refusal()), ("health", health())];
     let own = own.into_iter().map(|(name, schema)| (String::from(name), schema));
-    schema::components(limits).into_iter().chain(own).chain(requests).collect()
+    schema::components(limits).into_iter().chain(own).chain(requests).chain(server).collect()
 }
 
 /// An error of HTTP itself, without a code of the API.
 fn refusal() -> Value {
     fields(&["error"], json!({"error": fields(&["message"], json!({"message": text(), "limit": schema::limit()}))}))
+}
+
+/// What a method about the server itself answers.
+pub(super) fn server_answer(kind: ServerMethodKind) -> Value {
+    let names = json!({"type": "array", "items": text()});
+    let result = match kind {
+        ServerMethodKind::Drain => {
+            fields(&["connections", "seconds"], json!({"connections": unsigned(), "seconds": {"type": "number"}}))
+        }
+        ServerMethodKind::Reload => fields(&["changed", "reloaded"], json!({"changed": names, "reloaded": names})),
+    };
+    fields(&["result"], json!({"result": result}))
 }
 
 fn health() -> Value {

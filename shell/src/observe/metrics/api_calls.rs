@@ -1,7 +1,7 @@
 //! Counts of API calls, by method and result, and how long they take.
 
 use super::histogram::Histogram;
-use parlor_core::api::Reply;
+use crate::http::server_methods::SERVER_METHODS;
 use parlor_core::api::json::METHODS;
 use parlor_core::error::{Error, ErrorCode};
 use std::cell::RefCell;
@@ -27,9 +27,14 @@ const RESULTS: [&str; 5] = ["done", "denied", "client_error", "server_error", "u
 /// The value of the label for all methods that do not exist.
 const NO_METHOD: &str = "other";
 
+/// The names of all methods.
+fn names() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().map(|method| method.name).chain(SERVER_METHODS.iter().map(|method| method.name))
+}
+
 impl CallResult {
     /// The class of a result.
-    pub(crate) fn of(result: Option<&Result<Reply, Error>>) -> Self {
+    pub(crate) fn of<T>(result: Option<&Result<T, Error>>) -> Self {
         match result {
             Some(Ok(_)) => Self::Done,
             Some(Err(Error { code: ErrorCode::Unauthorized | ErrorCode::PermissionDenied, .. })) => Self::Denied,
@@ -43,7 +48,7 @@ impl CallResult {
 /// The calls of a shard. As those of the core, these counts begin anew where an invariant broke.
 #[derive(Debug)]
 pub(crate) struct ApiCallFigures {
-    /// One row for each of [`METHODS`] and one for all others, one column for each of [`RESULTS`].
+    /// One row for each of [`names`] and one for all others, one column for each of [`RESULTS`].
     counts: RefCell<Vec<[u64; RESULTS.len()]>>,
     /// Calls that only read.
     reads: Histogram,
@@ -53,7 +58,7 @@ pub(crate) struct ApiCallFigures {
 
 impl Default for ApiCallFigures {
     fn default() -> Self {
-        let counts = RefCell::new(vec![[0; RESULTS.len()]; METHODS.len() + 1]);
+        let counts = RefCell::new(vec![[0; RESULTS.len()]; names().count() + 1]);
         Self { counts, reads: Histogram::default(), writes: Histogram::default() }
     }
 }
@@ -61,7 +66,7 @@ impl Default for ApiCallFigures {
 impl ApiCallFigures {
     /// Counts a call that is over.
     pub(crate) fn count(&self, method: &str, result: CallResult) {
-        let at = METHODS.iter().position(|known| known.name == method).unwrap_or(METHODS.len());
+        let at = names().position(|known| known == method).unwrap_or_else(|| names().count());
         self.counts.borrow_mut()[at][result as usize] += 1;
     }
 
@@ -74,7 +79,7 @@ impl ApiCallFigures {
     /// The counts, by method and result.
     pub(super) fn counts(&self) -> Vec<(&'static str, &'static str, u64)> {
         let counts = self.counts.borrow();
-        let rows = METHODS.iter().map(|method| method.name).chain([NO_METHOD]).zip(counts.iter());
+        let rows = names().chain([NO_METHOD]).zip(counts.iter());
         rows.flat_map(|(method, row)| RESULTS.iter().zip(row).map(move |(result, count)| (method, *result, *count)))
             .collect()
     }

@@ -3,6 +3,7 @@
 use super::super::pulse::Heart;
 use super::*;
 use crate::net::certificate::ServerCertificate;
+use crate::observe::reloads::Reloads;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
@@ -49,12 +50,12 @@ impl Running {
         let (is_busy, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicIsize::new(0)));
         let seen = (busy.clone(), is_busy.clone(), least.clone());
         let thread = thread::spawn(move || {
-            let reloads = Arc::new(Reloads::new(0));
+            let process = ProcessLink::new(Arc::new(Reloads::new(0))).0;
             run_with(
                 &[super::Listener { certificate, ..plain(listener) }],
                 &settings,
                 None,
-                &reloads,
+                &process,
                 &stopped,
                 Heart::new().1,
                 |shard| {

@@ -64,6 +64,12 @@ class NotRun:
 
 
 KEYS = "PARLOR_API_KEY=0123456789abcdef PARLOR_TOKEN_SECRET=0123456789abcdef0123456789abcdef"
+# A server on a free port, for the commands behind it.
+SERVED = (
+    f"exec 3< <({KEYS} exec parlor --dev true --listen 127.0.0.1:0); server=$!; trap 'kill $server 2>/dev/null' EXIT; "
+    "while read -r line <&3; do [[ $line == *listening* ]] && break; done; "
+    "export PARLOR_URL=${line##* } PARLOR_API_KEY=0123456789abcdef; "
+)
 FUZZ = "cargo +nightly fuzz run -s none actions target/grown/actions corpus/actions -- -max_len=1024 -len_control=0"
 # What breaks a guarantee of the manager, for the command that makes a trace short.
 GHOST = "setup conns=3 rooms=1 users=1 ids_repeat=1 messages=1; enter 0 1; enter 1 1; violate 0 binary"
@@ -106,6 +112,21 @@ HOW = {
         prints="parlor is listening on http://",
         serves=True,
     ),
+    "parlor health": Run(f"{SERVED} parlor health", prints="ok"),
+    """parlor publish lobby '{"text": "hello"}'""": Run(
+        f"""{SERVED} parlor publish lobby '{{"text": "hello"}}'""", prints="offset=1 epoch="
+    ),
+    "parlor publish --user ann 'your report is ready'": Run(
+        f"{SERVED} parlor publish --user ann 'your report is ready'", prints="offset="
+    ),
+    "parlor listen lobby --history 10": Run(
+        f"{SERVED} parlor publish lobby hello; timeout --preserve-status -s INT 2 parlor listen lobby --history 10",
+        prints='"hello"',
+    ),
+    "parlor reload": Run(f"{SERVED} parlor reload", prints="read again: nothing"),
+    "parlor drain": Run(f"{SERVED} parlor drain", prints="the server has ended"),
+    "parlor config check": Run(prints="the settings are right"),
+    "parlor completions bash": Run(prints="_parlor()"),
     "core/benches/counts.py accept": NotRun("writes the baselines that the step 'instruction counts' compares with"),
     "cargo run --release -p parlor-sim --": NotRun("begins the commands that are run here"),
     # sim/README.md

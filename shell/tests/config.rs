@@ -109,7 +109,6 @@ fn a_shortened_variable_is_answered_with_the_whole_name() {
         ("PARLOR_LOG", "PARLOR_LOG_LEVEL"),
         ("PARLOR_LOGS_", "PARLOR_LOGS"),
         ("PARLOR_API", "PARLOR_API_KEY"),
-        ("PARLOR_TOKEN", "PARLOR_TOKEN_SECRET"),
         ("PARLOR_CONNECTION", "PARLOR_CONNECTIONS"),
         ("PARLOR_PING", "PARLOR_PING_INTERVAL"),
     ] {

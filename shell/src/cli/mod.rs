@@ -1,6 +1,17 @@
-//! The commands of the program.
+//! The commands of the program: a file for each. Without a name, it is the server.
 
+mod command;
+mod completions;
+mod drain;
+mod followed_room;
+mod health;
+mod listen;
+mod outcome;
+mod publish;
+mod reload;
+mod run;
 mod serve;
 mod signals;
+mod target;
 
-pub use serve::serve;
+pub use run::run;

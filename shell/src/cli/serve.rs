@@ -7,6 +7,7 @@ use crate::net::handed_sockets::HandedSockets;
 use crate::observe::log;
 use crate::server::{Server, raise_file_limit};
 use crate::service_manager;
+use clap::Command;
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -15,20 +16,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 /// Does what the command line says: runs the server from start to stop, or tells about its settings. False where they are
-/// wrong.
+/// wrong. `others` are the commands that `--help` lists, too.
 ///
 /// # Errors
 /// A sentence that says what is wrong, and what is allowed.
-pub fn serve(
+pub(super) fn serve(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
+    others: Vec<Command>,
 ) -> Result<bool, String> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let entered = runtime.enter();
     let no_signals = |error: io::Error| format!("cannot wait for signals: {error}");
     // Before anything that takes time: SIGHUP is not meant to end the process.
     let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
-    let mut settings = match Invocation::load(arguments, environment)? {
+    let mut settings = match Invocation::load(arguments, environment, others)? {
         Invocation::Serve(settings) => *settings,
         Invocation::Print { text, is_right } => {
             log::print(io::stdout(), text);

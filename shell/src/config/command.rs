@@ -23,16 +23,18 @@ impl Invocation {
     /// Loads the settings from the command line, the environment and the file that they name, and does what the command
     /// says with them.
     ///
-    /// On `--help`, `--version` and an invalid command line, prints the text and ends the process.
+    /// On `--help`, `--version` and an invalid command line, prints the text and ends the process. `others` are the commands
+    /// beside these that `--help` lists.
     ///
     /// # Errors
     /// A sentence that says what is wrong, and what is allowed.
-    pub fn load(
+    pub(crate) fn load(
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
+        others: Vec<clap::Command>,
     ) -> Result<Self, String> {
         let Loaded { settings, mut wrongs, command } =
-            sources::load(arguments, environment).map_err(LoadError::into_message)?;
+            sources::load(arguments, environment, others).map_err(LoadError::into_message)?;
         wrongs.extend(settings.contradictions());
         if command == ProgramCommand::Check {
             let warnings = settings.warnings().into_iter().map(|warning| format!("warning: {warning}"));

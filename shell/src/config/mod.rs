@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api_keys;
+pub(crate) mod client_variables;
 mod command;
 mod file;
 mod inspect;
@@ -35,6 +36,7 @@ pub use place::Place;
 pub use policy_table::PolicyTable;
 pub use proxies::Proxies;
 pub use route::Route;
+pub(crate) use sources::command;
 pub use table::Settings;
 pub use token_keys::{TOKEN_KEYS, TokenKeyEntry};
 pub use value::{ApiErrorMode, LogFormat, LogLevel};

@@ -1,5 +1,6 @@
 //! The sources of settings: the file, then the environment, then flags. Each overrides the one before.
 
+use super::client_variables;
 use super::kubernetes::is_for_a_service;
 use super::nearest::nearest;
 use super::place::{PREFIX, Place, flag, variable};
@@ -37,12 +38,14 @@ pub(super) enum ProgramCommand {
 /// Loads the settings from a command line, an environment, and the file that they name.
 ///
 /// # Errors
-/// A sentence about a command line or an environment that names no settings; also the text of `--help` and `--version`.
+/// A sentence about a command line or an environment that names no settings; also the text of `--help` and `--version`, which
+/// lists the `others`.
 pub(super) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
+    others: Vec<Command>,
 ) -> Result<Loaded, LoadError> {
-    let mut flags = command().try_get_matches_from(arguments).map_err(explain)?;
+    let mut flags = command().subcommands(others).try_get_matches_from(arguments).map_err(explain)?;
     let all_variables: Vec<(OsString, OsString)> = environment.into_iter().collect();
     let any_variable = |name: &str| {
         let found = all_variables.iter().find(|(known, _)| known == name);
@@ -55,7 +58,8 @@ pub(super) fn load(
             CHECK => ProgramCommand::Check,
             SHOW => ProgramCommand::Show,
             EXPLAIN => ProgramCommand::Explain(inner.remove_one(ROOM).expect("it is required")),
-            _ => command,
+            CONFIG => command,
+            other => return Err(format!("{other} takes no settings, and stands first: parlor {other} --help").into()),
         };
         // Flags that stand before the command are among those of the command.
         flags = inner;
@@ -79,6 +83,10 @@ pub(super) fn load(
         if let Some(text) = flags.get_one::<String>(key.name) {
             wrongs.extend(key.assign(&mut settings, text, Place::Flag(key.name)).err());
         }
+    }
+    if any_variable(client_variables::TOKEN).is_some() {
+        let (token, secret) = (client_variables::TOKEN, variable("token_secret"));
+        settings.notes.push(format!("{token} is for parlor listen; the secret that signs tokens is {secret}"));
     }
     wrongs.extend(read_secrets(&mut settings).err());
     if settings.limits.log_memory == UNSET {
@@ -124,7 +132,7 @@ const EXPLAIN: &str = "explain";
 const ROOM: &str = "ROOM";
 
 /// The command line: a flag for each setting, and `--config`.
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let defaults = Settings::default();
     let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").help(format!(
         "TOML file with any of these settings, under their names with _ for - [env: {}]",
@@ -166,7 +174,7 @@ fn known_variables(
     for (name, text) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         let Some(key) = names().find(|key| variable(key) == name) else {
-            if is_for_a_service(name, text.to_str()) {
+            if client_variables::ALL.contains(&name) || is_for_a_service(name, text.to_str()) {
                 continue;
             }
             let nearest = variable(nearest(&name[PREFIX.len()..], names()));
@@ -200,8 +208,8 @@ fn read_secrets(settings: &mut Settings) -> Result<(), String> {
 }
 
 /// The error message about a word where a flag is expected.
-const NO_FLAG: &str = "found a word that is neither a flag nor the value of one; put a value with spaces in quotes; the \
-                       commands are config check, config show and config explain with the name of a room\n";
+const NO_FLAG: &str = "found a word that is neither a flag nor the value of one; put a value with spaces in quotes; \
+                       parlor --help lists the commands, such as config check\n";
 
 /// The error about a command line. The library does not know which values a flag without one allows.
 fn explain(error: clap::Error) -> LoadError {
@@ -250,7 +258,7 @@ mod tests {
 
     /// The output for a command line.
     fn said(arguments: &[&str]) -> String {
-        match load(["parlor"].iter().chain(arguments).map(OsString::from), []) {
+        match load(["parlor"].iter().chain(arguments).map(OsString::from), [], Vec::new()) {
             Err(LoadError::Clap(error)) => error.to_string(),
             Err(LoadError::Invalid(wrong)) => wrong,
             Ok(loaded) => format!("{loaded:?}"),
@@ -261,7 +269,8 @@ mod tests {
     fn no_error_shows_a_secret_of_the_command_line() {
         for flag in ["--api-key", "--token-secret"] {
             for secret in ["--s3cret", "-s3cret", "--", "--s3cret=s3cret"] {
-                let Loaded { settings, .. } = load(["parlor", flag, secret].map(OsString::from), []).unwrap();
+                let Loaded { settings, .. } =
+                    load(["parlor", flag, secret].map(OsString::from), [], Vec::new()).unwrap();
                 let secrets = [settings.api_key, settings.token_secret];
                 assert!(secrets.iter().flatten().any(|known| known.expose() == secret), "{flag} {secret}");
             }
@@ -281,7 +290,7 @@ mod tests {
         }
         assert!(said(&["--lisen=1"]).contains("--listen"));
         let file = [(OsString::from("PARLOR_TOKEN_SECRET_FIL"), OsString::from("s3cret"))];
-        let wrong = load([OsString::from("parlor")], file).unwrap().wrongs.remove(0);
+        let wrong = load([OsString::from("parlor")], file, Vec::new()).unwrap().wrongs.remove(0);
         assert!(wrong.contains("did you mean PARLOR_TOKEN_SECRET_FILE?") && !wrong.contains("s3cret"), "{wrong}");
     }
 

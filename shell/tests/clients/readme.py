@@ -73,12 +73,12 @@ async def a_key_of_ones_own():
 
 
 async def the_four_calls():
-    parlor = block("sh", "parlor() ")
+    call_function = block("sh", "call() ")
     with Server("--token-secret", SECRET, defaults=False, env={"PARLOR_API_KEY": KEY}) as server:
         url = f"ws://{server.address}/ws/lobby?token=" + token(SECRET, sub="ann")
         async with websockets.connect(url) as socket:
             client = json.loads(await socket.recv())["client"]
-            calls = re.findall(r"`parlor (\w+) '(.*?)'`", README)
+            calls = re.findall(r"`call (\w+) '(.*?)'`", README)
             expect(
                 "calls in the README",
                 [call for call, _ in calls],
@@ -86,9 +86,9 @@ async def the_four_calls():
             )
             for call, body in calls[:4]:
                 body = body.replace('"client": "…"', f'"client": "{client}"').replace("…", f'"{call}"')
-                shell(f"{parlor}\nparlor {call} '{body}'", PARLOR_API_KEY=KEY)
+                shell(f"{call_function}\ncall {call} '{body}'", PARLOR_API_KEY=KEY)
                 expect(call, json.loads(await asyncio.wait_for(socket.recv(), 5)), call)
-            found = shell(f"{parlor}\nparlor connections '{calls[4][1]}'", PARLOR_API_KEY=KEY)
+            found = shell(f"{call_function}\ncall connections '{calls[4][1]}'", PARLOR_API_KEY=KEY)
             expect("connections of ann", list(json.loads(found)["result"]["connections"]), [client])
     done("readme: the four calls of a connection manager")
 

@@ -429,6 +429,28 @@ fn help_teaches_each_command_by_an_example() {
 }
 
 #[test]
+fn config_explain_tells_of_a_setting_what_an_operator_asks() {
+    let explain = |name: &str| run(parlor(&["config", "explain", name, "--drain-delay", "7s", "--api-key", KEY])).1;
+    for name in ["drain_delay", "drain-delay", "PARLOR_DRAIN_DELAY"] {
+        let said = explain(name);
+        assert!(said.starts_with("drain_delay: Time from the signal to stop"), "{said}");
+        for line in ["value:   7s # --drain-delay", "default: 5s", "allowed: a duration", "PARLOR_DRAIN_DELAY"] {
+            assert!(said.contains(line), "{line} in {said}");
+        }
+    }
+    let said = explain("api_key");
+    assert!(said.contains("set, and not shown # --api-key") && !said.contains(KEY), "{said}");
+    let said = explain("close_timeout");
+    assert!(said.contains("value:   5s # default") && said.contains("reached: the socket is dropped"), "{said}");
+    let said = explain("publish");
+    assert!(said.contains("value:   token # default of production mode"), "{said}");
+    assert!(explain("ping_intervall").contains("the nearest one is ping_interval"));
+    assert!(explain("chat:7").starts_with("\"chat:7\": the top level holds here"));
+    let room = run(parlor(&["config", "explain", "publish", "--room"])).1;
+    assert!(room.starts_with("\"publish\": the top level holds here"), "{room}");
+}
+
+#[test]
 fn variables_of_commands_do_not_disturb_a_server() {
     let mut command = parlor(&["--listen", "127.0.0.1:0"]);
     for name in ["PARLOR_URL", "PARLOR_TOKEN", "PARLOR_TOKEN_FILE"] {

@@ -1,8 +1,8 @@
 //! Commands of the program: to run the server, or to print something about the settings.
 
 use super::Settings;
-use super::inspect;
 use super::sources::{self, LoadError, Loaded, ProgramCommand};
+use super::{explain, inspect};
 use std::ffi::OsString;
 
 /// A command with the settings that it applies to.
@@ -49,7 +49,11 @@ impl Invocation {
         let text = match command {
             ProgramCommand::Serve | ProgramCommand::Check => return Ok(Self::Serve(Box::new(settings))),
             ProgramCommand::Show => inspect::show(&settings),
-            ProgramCommand::Explain(room) => inspect::explain(&settings, &room)?,
+            ProgramCommand::Explain { name, is_room } => match explain::named(&name).filter(|_| !is_room) {
+                Some(setting) => explain::explain(&settings, setting),
+                None if !is_room && name.contains('_') => inspect::explain(&settings, &name)? + &explain::hint(&name),
+                None => inspect::explain(&settings, &name)?,
+            },
         };
         Ok(Self::Print { text, is_right: true })
     }

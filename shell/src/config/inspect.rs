@@ -10,7 +10,6 @@ use parlor_core::Who;
 /// All settings in effect as TOML, each with the place that it comes from. Secrets are hidden.
 pub(super) fn show(settings: &Settings) -> String {
     let mut text = format!("# {}\n", settings.mode());
-    let all = settings.top_level();
     for setting in Setting::all() {
         let name = setting.name;
         let is_older = name.strip_prefix("allow_").is_some_and(|name| key(name).is_some());
@@ -18,12 +17,7 @@ pub(super) fn show(settings: &Settings) -> String {
         if is_older || name.ends_with("_file") {
             continue;
         }
-        let value = match (key(name), name) {
-            (Some(key), _) => (key.to_text)(&all),
-            (None, "dev") => Some(settings.is_dev().to_string()),
-            (None, "allow_anonymous") => settings.core().ok().map(|config| config.allow_anonymous.to_string()),
-            (None, _) => setting.to_text(settings),
-        };
+        let value = value(settings, setting);
         let source = source(settings, name);
         text += &if setting.is_secret() && settings.places.contains_key(name) {
             format!("# {name} is set, and not shown # {source}\n")
@@ -48,6 +42,17 @@ pub(super) fn show(settings: &Settings) -> String {
         text += &format!("\n[personal]\n{}", values(&settings.personal));
     }
     text
+}
+
+/// The value of a setting that is in effect: what follows from the mode, where it is not set. None for a secret, and where
+/// nothing holds.
+pub(super) fn value(settings: &Settings, setting: Setting) -> Option<String> {
+    match (key(setting.name), setting.name) {
+        (Some(key), _) => (key.to_text)(&settings.top_level()),
+        (None, "dev") => Some(settings.is_dev().to_string()),
+        (None, "allow_anonymous") => settings.core().ok().map(|config| config.allow_anonymous.to_string()),
+        (None, _) => setting.to_text(settings),
+    }
 }
 
 /// An alert, with the place that it comes from.
@@ -150,7 +155,7 @@ fn mode(settings: &Settings) -> &'static str {
 }
 
 /// Where the value of a setting comes from.
-fn source(settings: &Settings, name: &str) -> String {
+pub(super) fn source(settings: &Settings, name: &str) -> String {
     let depends_on_mode = ["subscribe", "publish", "history", "presence", "allow_anonymous", "dev"].contains(&name);
     let older = Setting::all().find(|setting| setting.name.strip_prefix("allow_") == Some(name));
     let place = settings.places.get(name).or_else(|| settings.places.get(older?.name));

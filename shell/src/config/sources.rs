@@ -9,7 +9,7 @@ use super::text_file::text_in;
 use super::value::SettingValue as _;
 use super::{Settings, file, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -31,8 +31,12 @@ pub(super) enum ProgramCommand {
     Check,
     /// Print the settings.
     Show,
-    /// Print what holds in the room with this name.
-    Explain(String),
+    /// Print what is known of the setting with this name, else what holds in the room with this name.
+    Explain {
+        name: String,
+        /// Whether a room is meant, also where a setting has the name.
+        is_room: bool,
+    },
 }
 
 /// Loads the settings from a command line, an environment, and the file that they name.
@@ -57,7 +61,10 @@ pub(super) fn load(
         command = match &*name {
             CHECK => ProgramCommand::Check,
             SHOW => ProgramCommand::Show,
-            EXPLAIN => ProgramCommand::Explain(inner.remove_one(ROOM).expect("it is required")),
+            EXPLAIN => {
+                let name = inner.remove_one(NAME).expect("it is required");
+                ProgramCommand::Explain { name, is_room: inner.get_flag(IS_ROOM) }
+            }
             CONFIG => command,
             other => return Err(format!("{other} takes no settings, and stands first: parlor {other} --help").into()),
         };
@@ -128,8 +135,9 @@ const CONFIG: &str = "config";
 const CHECK: &str = "check";
 const SHOW: &str = "show";
 const EXPLAIN: &str = "explain";
-/// The argument of `explain`.
-const ROOM: &str = "ROOM";
+/// The arguments of `explain`.
+const NAME: &str = "NAME";
+const IS_ROOM: &str = "room";
 
 /// The command line: a flag for each setting, and `--config`.
 pub(crate) fn command() -> Command {
@@ -146,11 +154,19 @@ pub(crate) fn command() -> Command {
         arg.allow_hyphen_values(key.is_secret()).global(true)
     });
     let inner = |name, about| Command::new(name).about(about);
-    let room = Arg::new(ROOM).required(true).help("Name of a room, such as chat:7");
+    let name =
+        Arg::new(NAME).required(true).help("Name of a setting, such as drain_delay, or of a room, such as chat:7");
+    let is_room = Arg::new(IS_ROOM).long(IS_ROOM).action(ArgAction::SetTrue);
+    let is_room = is_room.help("Takes NAME as that of a room, also where a setting has it");
     let commands = [
         inner(CHECK, "Tells everything that is wrong with the settings; the exit code is 1 where something is"),
         inner(SHOW, "Prints all settings in effect as TOML, without secrets"),
-        inner(EXPLAIN, "Prints what holds in a room, who may do what there, and where each value comes from").arg(room),
+        inner(
+            EXPLAIN,
+            "Prints the purpose, value, default and allowed values of a setting; or what holds in a room, who may do what \
+             there, and where each value comes from",
+        )
+        .args([name, is_room]),
     ];
     let commands =
         inner(CONFIG, "Checks and explains the settings, and ends").subcommand_required(true).subcommands(commands);

@@ -51,6 +51,7 @@ CHECKS = [
     (PYTHON, "shutdown.py", None),
     (PYTHON, "metrics.py", None),
     (PYTHON, "alerts.py", None),
+    (PYTHON, "ops.py", None),
     (PYTHON, "readme.py", None),
 ]
 # What needs the machine to itself only runs when it is named.

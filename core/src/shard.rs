@@ -300,6 +300,12 @@ impl Shard {
         Stats { gauges, totals }
     }
 
+    /// Returns the most bytes that wait for one socket. O(n) in the connections.
+    #[must_use]
+    pub fn largest_outbox(&self) -> usize {
+        self.hub.largest_outbox()
+    }
+
     /// Returns the whole state as plain data. O(n) in the state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -97,6 +97,10 @@ fn what_happened_is_counted() {
     assert!(queued >= 15.0, "five publications to three clients");
     let [flushes, waited] = ["count", "sum"].map(|name| figure(&format!("parlor_flush_delay_seconds_{name}")));
     assert!(flushes >= 5.0 && 0.0 < waited && waited < 5.0, "{waited} s over {flushes} flushes");
+    for name in ["flush", "turn"] {
+        let [times, worked] = ["count", "sum"].map(|part| figure(&format!("parlor_{name}_duration_seconds_{part}")));
+        assert!(times >= 5.0 && 0.0 < worked && worked < 5.0, "{worked} s in {times} times of {name}");
+    }
     assert_eq!(queued, written + sum(&after, "parlor_frames_dropped_total") + waiting);
 }
 

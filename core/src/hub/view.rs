@@ -95,6 +95,11 @@ impl Hub {
         }
     }
 
+    /// The most bytes that wait for one socket. O(n) in the connections.
+    pub fn largest_outbox(&self) -> usize {
+        self.conns.iter().filter_map(|(_, conn)| conn.queue()).map(Queue::bytes).max().unwrap_or(0)
+    }
+
     /// Totals since the start.
     pub fn totals(&self) -> &Totals {
         &self.totals

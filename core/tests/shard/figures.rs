@@ -33,6 +33,21 @@ fn connections_are_counted_by_protocol_and_state() {
 }
 
 #[test]
+fn the_largest_outbox_is_the_one_that_most_waits_for() {
+    let mut world = world();
+    assert_eq!(world.shard.largest_outbox(), 0);
+    let [few, many] = ["/ws/a", "/ws?room=a&room=b"].map(|target| world.plain(target));
+    for room in ["a", "b", "b"] {
+        world.api("publish", &json!({"channel": room, "data": "0123456789"}).to_string());
+    }
+    let total = stats(&world).gauges.outbox_bytes;
+    let largest = world.shard.largest_outbox();
+    assert_eq!(largest, world.shard.pending(many).expect("it waits").len());
+    assert_eq!(total - largest, world.shard.pending(few).expect("it waits").len());
+    assert!(largest > total - largest);
+}
+
+#[test]
 fn clients_that_close_are_counted_by_code() {
     let mut world = world();
     for code in [Some(1000), Some(1001), None, Some(1011), Some(4000), Some(1001)] {

@@ -29,6 +29,12 @@ impl Clock {
         }
     }
 
+    /// The time since an instant. It reads the monotonic clock alone.
+    #[must_use]
+    pub fn since(&self, instant: Instant) -> Duration {
+        Instant(nanos(self.origin.elapsed())).since(instant)
+    }
+
     /// The instant of the runtime's timers that corresponds to one of the core.
     #[must_use]
     pub fn at(&self, instant: Instant) -> tokio::time::Instant {

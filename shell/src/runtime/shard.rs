@@ -64,6 +64,10 @@ pub(crate) struct ShardRuntime {
     pub(crate) handshake_figures: HandshakeFigures,
     /// How long what is to be written waits for the flush.
     pub(crate) flush_delays: Histogram,
+    /// How long the thread writes at a stretch.
+    pub(crate) flush_durations: Histogram,
+    /// How long it works at a stretch at anything else.
+    pub(crate) turn_durations: Histogram,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
@@ -160,6 +164,8 @@ impl ShardRuntime {
             call_figures: ApiCallFigures::default(),
             handshake_figures: HandshakeFigures::default(),
             flush_delays: Histogram::default(),
+            flush_durations: Histogram::default(),
+            turn_durations: Histogram::default(),
             settings,
             config,
             clock,
@@ -193,12 +199,25 @@ impl ShardRuntime {
     /// Calls the host, then schedules the flush and the timer that the call asks for. None once an invariant broke, in this
     /// call or before.
     pub(crate) fn enter<R>(&self, act: impl FnOnce(&mut Host<ClientSocket>, Now) -> R) -> Option<R> {
+        self.enter_timed(&self.turn_durations, act)
+    }
+
+    /// Writes what waits for up to so many connections.
+    pub(super) fn flush(&self, limit: usize) {
+        self.enter_timed(&self.flush_durations, |host, now| {
+            self.count_flush_delay(now.mono);
+            host.flush(now, limit);
+        });
+    }
+
+    fn enter_timed<R>(&self, durations: &Histogram, act: impl FnOnce(&mut Host<ClientSocket>, Now) -> R) -> Option<R> {
         let mut host = self.host.borrow_mut();
         let entered = host.as_mut()?;
         let now = self.clock.now();
         let result = catch_unwind(AssertUnwindSafe(|| act(entered, now)));
         match result {
             Ok(result) => {
+                durations.observe(self.clock.since(now.mono).as_secs_f64());
                 self.schedule(entered, now.mono);
                 Some(result)
             }
@@ -286,6 +305,11 @@ impl ShardRuntime {
         self.enter(|host, _| host.shard().gauges()).unwrap_or_default()
     }
 
+    /// The most bytes that wait for one WebSocket. O(n) in the connections.
+    pub(crate) fn largest_outbox(&self) -> usize {
+        self.enter(|host, _| host.shard().largest_outbox()).unwrap_or_default()
+    }
+
     /// Number of HTTP sockets, those for probes included.
     pub(crate) fn http_connections(&self) -> usize {
         self.sockets.len() + self.probe_sockets.len()
@@ -346,9 +370,9 @@ impl ShardRuntime {
         self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Progress::Ended))
     }
 
-    /// Counts how long the first of what is to be written has waited, when a flush begins. By the time that the calls to the
-    /// host had anyway: to read a clock for each would cost more than the figure is worth.
-    pub(super) fn count_flush_delay(&self, now: Instant) {
+    /// Counts how long the first of what is to be written has waited, when a flush begins. By the time at which the
+    /// calls to the host began.
+    fn count_flush_delay(&self, now: Instant) {
         if let Some(since) = self.unflushed_since.get() {
             self.flush_delays.observe(now.since(since).as_secs_f64());
         }

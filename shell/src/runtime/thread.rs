@@ -226,10 +226,7 @@ async fn flush(shard: Rc<ShardRuntime>) {
         shard.flush.notified().await;
         // Tasks that became ready meanwhile run first: what they publish leaves in the same write.
         yield_now().await;
-        shard.enter(|host, now| {
-            shard.count_flush_delay(now.mono);
-            host.flush(now, FLUSH_BATCH);
-        });
+        shard.flush(FLUSH_BATCH);
     }
 }
 

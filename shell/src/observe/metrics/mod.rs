@@ -137,9 +137,15 @@ fn write_deliveries(page: &mut Exposition, shard: &ShardRuntime, totals: &Totals
     );
     let waiting = totals.frames_queued - totals.frames_written - dropped.iter().map(|(_, count)| count).sum::<u64>();
     page.gauge("parlor_frames_waiting", "Frames in outboxes.", waiting as f64);
+    let help = "The most bytes that wait for one WebSocket, which outbox_bytes bounds.";
+    page.gauge("parlor_largest_outbox_bytes", help, shard.largest_outbox() as f64);
     page.counter("parlor_written_bytes", "Bytes that the kernel took for WebSockets.", totals.bytes_written);
     let help = "Time from the first input that left something to be written until its writing began, or went on.";
     page.histogram("parlor_flush_delay_seconds", help, &shard.flush_delays);
+    let help = "Time that the thread of the shard wrote at a stretch, which is to so many sockets that others have their turn.";
+    page.histogram("parlor_flush_duration_seconds", help, &shard.flush_durations);
+    let help = "Time that the thread of the shard worked at a stretch on what came from a socket, a call or a timer.";
+    page.histogram("parlor_turn_duration_seconds", help, &shard.turn_durations);
 }
 
 /// Writes the events that should be rare.

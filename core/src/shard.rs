@@ -59,6 +59,16 @@ impl<'a> Pending<'a> {
         self.queue.len()
     }
 
+    /// Returns the number of frames that end within the first so many bytes. O(n) in them.
+    #[must_use]
+    pub fn frames_within(&self, bytes: usize) -> usize {
+        let ends = self.slices().scan(0, |end, frame| {
+            *end += frame.len();
+            Some(*end)
+        });
+        ends.take_while(|end| *end <= bytes).count()
+    }
+
     /// Returns the bytes in the order in which they have to be written, one slice for each frame. The first may be the
     /// rest of a frame.
     pub fn slices(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {

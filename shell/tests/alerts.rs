@@ -88,7 +88,7 @@ fn an_alert_is_raised_and_cleared_in_the_log() {
     }
     drop((one, two));
     wait_until("its end", || !lines("alert cleared").is_empty());
-    assert!(lines("alert cleared")[0].contains("INFO"), "{:?}", lines("alert cleared"));
+    assert!(lines("alert cleared")[0].contains("WARN"), "{:?}", lines("alert cleared"));
     assert_eq!((lines("alert raised").len(), lines("alert cleared").len()), (1, 1));
     program.signal("TERM");
     assert!(program.end().success());

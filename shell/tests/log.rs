@@ -210,3 +210,21 @@ fn lines_that_say_the_same_are_summed_up() {
     assert_eq!(calls, 50, "{lines:?}");
     assert!(lines.len() < 10, "{lines:?}");
 }
+
+#[test]
+fn frames_that_leave_in_several_writes_are_all_counted() {
+    const FRAMES: u64 = 100;
+    let flags = ["--log-level", "off, connections=debug", "--log-format", "json", "--api-key", KEY, "--dev", "true"];
+    let program = Program::start(&flags);
+    let mut client = Client::connect(program.address, "/ws/lobby?greeting=off");
+    let publish = json!({"publish": {"channel": "lobby", "data": "x".repeat(9000)}});
+    let commands: Vec<_> = (0..FRAMES).map(|_| publish.clone()).collect();
+    assert_eq!(api(program.address, "batch", &json!({"commands": commands})).status, 200);
+    (0..FRAMES).for_each(|_| assert_eq!(client.receive().as_str().map(str::len), Some(9000)));
+    client.send_close(1000);
+    assert_eq!(client.close().0, 1000);
+    drop(client);
+    let lines = ended(program);
+    let closed = lines.iter().find(|line| line["event"] == "closed").unwrap();
+    assert_eq!(closed["frames_out"], FRAMES + 1, "the publications and the Close: {closed}");
+}

@@ -3,7 +3,7 @@
 use super::log;
 use crate::runtime::connections::Accepted;
 use crate::runtime::observer::Observer;
-use parlor_core::{ClientId, ConnId, ConnectionStep, Effect, End, Input, Instant, Now, StepChange};
+use parlor_core::{ClientId, ConnId, ConnectionStep, Effect, End, Input, Instant, Now, Pending, StepChange};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tracing::debug;
@@ -47,9 +47,10 @@ impl Observer for ConnectionLog {
         self.open.insert(accepted.conn(), followed);
     }
 
-    fn wrote(&mut self, conn: ConnId, frames: usize) {
+    fn wrote(&mut self, conn: ConnId, pending: &Pending<'_>, bytes: usize) {
         if let Some(followed) = self.open.get_mut(&conn) {
-            followed.frames_out += frames as u64;
+            followed.frames_out += pending.frames_within(bytes) as u64;
+            followed.bytes_out += bytes as u64;
         }
     }
 
@@ -60,11 +61,6 @@ impl Observer for ConnectionLog {
                 if let Some(followed) = self.open.get_mut(conn) {
                     followed.messages_in += 1;
                     followed.bytes_in += message.len() as u64;
-                }
-            }
-            Input::Flushed { conn, bytes } => {
-                if let Some(followed) = self.open.get_mut(conn) {
-                    followed.bytes_out += *bytes as u64;
                 }
             }
             _ => {}
@@ -95,15 +91,16 @@ impl ConnectionLog {
         let (client, user) = (followed.client, &*followed.user);
         match change {
             StepChange::Authenticated { .. } => {
-                debug!(target: log::CONNECTIONS, %conn, %client, user, "authenticated");
+                let event = if user.is_empty() { "admitted without a user" } else { "authenticated" };
+                debug!(target: log::CONNECTIONS, %conn, %client, user, "{event}");
             }
             // That comes with the user.
             StepChange::Joined { room } | StepChange::Left { room, .. } if room.is_reserved() => {}
             StepChange::Joined { room } => {
-                debug!(target: log::CONNECTIONS, %conn, %client, user, %room, "joined");
+                debug!(target: log::CONNECTIONS, %conn, %client, user, room = &**room, "joined");
             }
             StepChange::Left { room, cause } => {
-                debug!(target: log::CONNECTIONS, %conn, %client, user, %room, cause = cause.name(), "left");
+                debug!(target: log::CONNECTIONS, %conn, %client, user, room = &**room, cause = cause.name(), "left");
             }
         }
     }
@@ -119,5 +116,14 @@ impl ConnectionLog {
             target: log::CONNECTIONS, %conn, %client, user, address, protocol, cause, code, reason, duration_seconds, messages_in,
             bytes_in, frames_out, bytes_out, "closed"
         );
+    }
+}
+
+/// What is open when the shard ends is closed without a word of it.
+impl Drop for ConnectionLog {
+    fn drop(&mut self) {
+        for (conn, LoggedConnection { client, user, .. }) in &self.open {
+            debug!(target: log::CONNECTIONS, %conn, %client, user, cause = "dropped", "closed");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::connection_log::ConnectionLog;
 use super::input_log::InputLog;
 use crate::runtime::connections::Accepted;
 use crate::runtime::observer::Observer;
-use parlor_core::{ConnId, Effect, Input, Now};
+use parlor_core::{ConnId, Effect, Input, Now, Pending};
 
 /// The log of one host.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ impl Observer for HostLog {
         }
     }
 
-    fn wrote(&mut self, conn: ConnId, frames: usize) {
+    fn wrote(&mut self, conn: ConnId, pending: &Pending<'_>, bytes: usize) {
         if let Some(connections) = &mut self.connections {
-            connections.wrote(conn, frames);
+            connections.wrote(conn, pending, bytes);
         }
     }
 

@@ -378,12 +378,13 @@ impl<T: Transport, O: Observer> Host<T, O> {
             match entry.driver.write(&pending, &mut self.write_buffer) {
                 WriteOutcome::All(bytes) => {
                     let flushed = pending.consumed(bytes);
-                    self.observer.wrote(conn, pending.frames());
+                    self.observer.wrote(conn, &pending, bytes);
                     self.env.socket_took_bytes(conn);
                     return self.turn(now, flushed);
                 }
                 WriteOutcome::Part(bytes) => {
                     let flushed = pending.consumed(bytes);
+                    self.observer.wrote(conn, &pending, bytes);
                     self.env.socket_took_bytes(conn);
                     self.turn(now, flushed);
                 }

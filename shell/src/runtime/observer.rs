@@ -1,15 +1,15 @@
 //! A view of the inputs and effects of a host's shard, for logs and for checkers.
 
 use super::connections::Accepted;
-use parlor_core::{ConnId, Effect, Input, Now, Shard};
+use parlor_core::{ConnId, Effect, Input, Now, Pending, Shard};
 
 /// Receives each input of a shard, and its effects.
 pub trait Observer {
     /// Called when a connection was accepted, with the name of its protocol.
     fn accepted(&mut self, _now: Now, _accepted: &Accepted, _protocol: &'static str) {}
 
-    /// Called before the input that reports that all of so many frames was written.
-    fn wrote(&mut self, _conn: ConnId, _frames: usize) {}
+    /// Called before the input that reports that so many bytes of what was pending were written.
+    fn wrote(&mut self, _conn: ConnId, _pending: &Pending<'_>, _bytes: usize) {}
 
     /// Called before an input is handled.
     fn before(&mut self, now: Now, input: &Input);

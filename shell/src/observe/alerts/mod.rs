@@ -13,7 +13,7 @@ use queue::{Notification, NotificationQueue};
 use rule::{AlertChange, AlertRule, AlertState};
 use std::cell::RefCell;
 use std::sync::Arc;
-use tracing::{info, warn};
+use tracing::warn;
 use webhook::AlertTimes;
 
 /// All alerts of a server, over all of its shards.
@@ -72,7 +72,7 @@ impl WatchedAlert {
                 warn!(target: log::ALERTS, alert, figure, value, %threshold, "alert raised");
             }
             AlertChange::Cleared => {
-                info!(target: log::ALERTS, alert, figure, value, clear = rule.clear, "alert cleared")
+                warn!(target: log::ALERTS, alert, figure, value, clear = rule.clear, "alert cleared")
             }
         }
         if let Some(queue) = &self.queue {

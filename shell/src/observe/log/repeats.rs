@@ -49,6 +49,12 @@ impl Repeats {
 
     /// The sum of lines that were held, where their time is over or there are too many others. None where nothing is due.
     pub(super) fn due(&mut self, now: Instant) -> Option<String> {
+        // One that came once makes room for others before one that comes again and again.
+        if self.recent.len() > KINDS
+            && let Some(once) = self.recent.iter().position(|recent| recent.held == 0)
+        {
+            self.recent.remove(once);
+        }
         while let Some(first) = self.recent.front()
             && (self.recent.len() > KINDS || now.since(first.since) >= WINDOW)
         {
@@ -139,16 +145,33 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_comes_again_is_summed_up_among_many_others() {
+        let mut repeats = Repeats::new(LogFormat::Text);
+        let mut written = 0;
+        for number in 0..100 {
+            for words in ["again", &number.to_string()] {
+                assert_eq!(repeats.due(at(1)), None);
+                written += usize::from(repeats.take(at(1), line(0, words)).is_some());
+            }
+        }
+        assert_eq!(written, 101);
+        assert!(repeats.recent.len() <= KINDS + 1);
+        assert_eq!(repeats.due(at(1001)), Some(line(0, "again repeated=99")));
+    }
+
+    #[test]
     fn only_the_last_few_lines_are_kept() {
         let mut repeats = Repeats::new(LogFormat::Text);
-        assert!(repeats.take(at(0), line(0, "first")).is_some());
-        assert_eq!(repeats.take(at(0), line(0, "first")), None);
+        let mut written = 0;
         for number in 0..100 {
-            let due = repeats.due(at(1));
-            assert_eq!(due.is_some(), number == KINDS, "{number}: the first one makes room");
-            assert!(repeats.take(at(1), line(0, &number.to_string())).is_some());
+            for _ in 0..2 {
+                written += usize::from(repeats.due(at(1)).is_some());
+                written += usize::from(repeats.take(at(1), line(0, &number.to_string())).is_some());
+            }
+            assert!(repeats.recent.len() <= KINDS + 1);
         }
-        assert!(repeats.recent.len() <= KINDS + 1);
+        written += std::iter::from_fn(|| repeats.due(at(1001))).count();
+        assert_eq!(written, 200, "what is held back makes room by being written");
     }
 
     #[test]

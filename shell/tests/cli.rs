@@ -305,6 +305,8 @@ fn a_server_that_is_drained_twice_is_not_ended_at_once() {
     for _ in 0..3 {
         assert_eq!(http(program.address, "POST", "/api/drain", &format!("X-API-Key: {KEY}\r\n"), "").status, 200);
     }
+    // A container engine sends it next.
+    program.signal("TERM");
     assert_eq!(client.close().0, 3001);
     client.end();
     assert_eq!(program.end().code(), Some(0), "130 is that of a second signal");

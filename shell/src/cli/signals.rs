@@ -44,25 +44,36 @@ impl Signals {
         Ok(Self { hangup, interrupt, terminate, watchdog: Watchdog::new(), wrong: None })
     }
 
-    /// Stops the server at the first signal or call to stop, and ends the process at a signal after that. Returns once the
-    /// server has stopped.
+    /// Stops the server at the first signal or call to stop, and ends the process at a second signal. Returns once the server
+    /// has stopped.
     pub(super) async fn stop(&mut self, server: &Server) {
-        tokio::select! {
+        let asked = tokio::select! {
             biased;
             () = server.stopped() => return,
-            _ = self.next(server) => server.stop(),
-        }
+            asked = self.next(server) => asked,
+        };
+        server.stop();
         tokio::select! {
             biased;
             () = server.stopped() => {}
-            () = self.second(server) => exit(INTERRUPTED),
+            () = self.second(server, asked) => exit(INTERRUPTED),
             () = service_manager::stopping(server.heart()) => {}
         }
     }
 
-    /// Waits for a signal while the server stops. A call to stop changes nothing then.
-    async fn second(&mut self, server: &Server) {
-        while self.next(server).await == StopAsked::ByCall {}
+    /// Waits for a second signal while the server stops. After a stop by a call the first one is what a supervisor sends to a
+    /// process that is to end, and changes nothing; nor does another call.
+    async fn second(&mut self, server: &Server, mut asked: StopAsked) {
+        loop {
+            match (asked, self.next(server).await) {
+                (_, StopAsked::ByCall) => {}
+                (StopAsked::BySignal, StopAsked::BySignal) => return,
+                (StopAsked::ByCall, StopAsked::BySignal) => {
+                    asked = StopAsked::BySignal;
+                    info!("the server is stopping already, by a call; another signal ends it at once");
+                }
+            }
+        }
     }
 
     /// Waits until the server is to stop. SIGHUP does not mean that: logrotate sends it, and so does a terminal that is

@@ -95,9 +95,8 @@ impl RemoteServer {
         let default = || (DEFAULT_URL, format!("the default; --{URL_FLAG} or {URL} names another"));
         let (written, place) = by_flag.or_else(by_variable).unwrap_or_else(default);
         let wrong = |why: &str| {
-            CommandError::Usage(format!(
-                "{written:?} ({place}) cannot be asked: {why}; expected a URL as {DEFAULT_URL}"
-            ))
+            // It may have a password or a token in it, which nobody needs to see.
+            CommandError::Usage(format!("the URL of {place} cannot be asked: {why}; expected one as {DEFAULT_URL}"))
         };
         let url: HttpUrl = written.parse().map_err(|why: String| wrong(&why))?;
         if written.contains('?') {
@@ -118,7 +117,7 @@ impl RemoteServer {
     /// The URL of a path, which begins with a slash.
     pub(super) fn url(&self, path: &str) -> Result<HttpUrl, CommandError> {
         let url = format!("{}{path}", self.url.written().trim_end_matches('/'));
-        url.parse().map_err(|why| CommandError::Usage(format!("{url}: {why}")))
+        url.parse().map_err(|why| CommandError::Usage(format!("the URL of {} with {path}: {why}", self.place)))
     }
 
     /// A sentence about the server that ends with these words.

@@ -73,7 +73,8 @@ fn a_strict_server_is_not_ready_where_it_is_full() {
     let answer = get(address, READY);
     assert_eq!((answer.status, &*answer.body, answer.header("retry-after")), (503, "degraded", Some("1")));
     assert_eq!((metric(address, "parlor_ready"), metric(address, "parlor_degraded")), ("0".into(), "1".into()));
-    assert_eq!(ready(address, "?exclude=connections"), (200, "ok".into()));
+    assert_eq!(ready(address, "?exclude=connections"), (200, "degraded".into()), "the word is that of all checks");
+    assert_eq!(with_key(address, "?exclude=connections", KEY).body, "ok");
     drop(client);
     wait_until("a place", || ready(address, "").0 == 200);
 }
@@ -92,7 +93,7 @@ fn all_checks_are_listed_for_who_may_know() {
     let excluded = with_key(address, "?verbose=1&exclude=connections", KEY).body;
     assert!(excluded.contains("\n[+]connections excluded: ok\n") && excluded.ends_with("\nok"), "{excluded}");
     // Who may not know more gets the word, and is answered all the same.
-    for query in ["?verbose", "?verbose&exclude=nothing", "?exclude=nothing", "?x=1&exclude=%22"] {
+    for query in ["?verbose", "?verbose&exclude=nothing", "?exclude=connections", "?exclude=logs", "?x=1&exclude=%22"] {
         assert_eq!(ready(address, query), (200, "degraded".into()), "{query}");
     }
 }
@@ -154,6 +155,25 @@ fn probes_are_answered_where_there_is_no_place_for_a_request() {
     }
     wait_until("a place", || api(address, "info", &json!({})).status == 200);
     assert!(common::hits(address, "probe_connections") > 0);
+}
+
+#[test]
+fn a_server_is_full_once_it_would_refuse_a_socket() {
+    let server = serve(|settings| {
+        (settings.ready_strict, settings.limits.http_connections) = (true, 2);
+        settings.limits.request_timeout = common::PATIENCE;
+    });
+    let address = server.address();
+    // Each that comes displaces one of these.
+    let _silent = [(); 2].map(|()| common::connect(address));
+    assert_eq!((ready(address, ""), metric(address, "parlor_degraded")), ((200, "ok".into()), "0".into()));
+    let mut call = half_a_call(address);
+    // The only other place is that of the socket that asks.
+    assert_eq!((ready(address, ""), metric(address, "parlor_degraded")), ((200, "ok".into()), "0".into()));
+    let _second = half_a_call(address);
+    assert_eq!(ready(address, ""), (503, "degraded".into()));
+    assert_eq!(ask(&mut call, b"{}").status, 200);
+    wait_until("a place", || ready(address, "") == (200, "ok".into()));
 }
 
 #[test]

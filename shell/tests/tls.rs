@@ -211,6 +211,29 @@ fn displaced_sockets_are_told_the_end() {
     assert_eq!(expect_end(&mut served), "");
 }
 
+#[test]
+fn a_probe_that_is_displaced_in_its_handshake_counts_for_the_limit_of_probes() {
+    let files = Files::new("displaced_probe");
+    let server = files.serve_with(|settings| {
+        settings.internal_listen = Some("127.0.0.1:0".parse().unwrap());
+        settings.limits.request_timeout = PATIENCE;
+        (settings.limits.http_connections, settings.limits.probe_connections) = (1, 1);
+    });
+    let internal = server.internal_addresses()[0];
+    let mut call = common::half_a_call(internal);
+    let mut silent = connect(server.address());
+    silent.set_nonblocking(true).unwrap();
+    wait_until("its end", || {
+        // Another probe, which displaces it.
+        common::get(internal, "/health/ready");
+        matches!(silent.read(&mut [0]), Ok(0))
+    });
+    assert_eq!(ask(&mut call, b"{}").status, 200);
+    let health = ask(&mut call, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").json();
+    let hits = |limit| health["totals"]["limits"][limit].as_u64().unwrap_or_default();
+    assert!(hits("http_connections") == 0 && hits("probe_connections") > 0, "{health}");
+}
+
 /// The start of a record of this type, which will have 16 KiB.
 fn begun_record(content: u8, bytes: usize) -> Vec<u8> {
     [vec![content, 3, 3, 0x40, 0], vec![0; bytes - 5]].concat()

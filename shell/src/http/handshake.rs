@@ -36,7 +36,7 @@ pub(super) async fn perform(
     let handshake = tokio::select! {
         biased;
         handshake = handshake => handshake.unwrap_or(Err(HandshakeEnd::Limit(Limit::RequestTimeout))),
-        () = session.guard.displaced() => Err(HandshakeEnd::Limit(Limit::HttpConnections)),
+        () = session.guard.displaced() => Err(HandshakeEnd::Limit(session.limit())),
         () = shard.close_idle() => return None,
     };
     shard.handshake_figures.count(result_of(&handshake));

@@ -5,14 +5,15 @@ use super::response::{self, ResponseBody, SOON, retry_after};
 use crate::observe::readiness::Readiness;
 use crate::runtime::shard::ShardRuntime;
 use hyper::{Response, StatusCode};
-use std::fmt::Write as _;
 
-/// Says whether the server is ready, and if not, when to ask again. Only the word goes to who may not know more.
+/// Says whether the server is ready, and if not, when to ask again. Only the word goes to who may not know more: the one of all
+/// checks, or leaving out one after the other would tell which has not passed.
 pub(super) fn answer(shard: &ShardRuntime, query: &str, may_know: bool) -> Response<ResponseBody> {
     let mut readiness = shard.readiness(shard.gauges());
+    let word = readiness.word();
     let unknown: Vec<&str> = values(query, "exclude").filter(|name| !readiness.exclude(name)).collect();
     let body = match () {
-        () if !may_know => readiness.word().into(),
+        () if !may_know => word.into(),
         () if values(query, "verbose").next().is_some() => verbose(&readiness, &unknown),
         () => brief(&readiness, &unknown),
     };
@@ -36,16 +37,15 @@ fn verbose(readiness: &Readiness, unknown: &[&str]) -> String {
     format!("{lines}{}{}", readiness.word(), warnings(readiness, unknown))
 }
 
-/// A line for each excluded name that no check has.
+/// A line about the excluded names that no check has.
 fn warnings(readiness: &Readiness, unknown: &[&str]) -> String {
-    let mut text = String::new();
-    for name in unknown {
-        let names: Vec<&str> = readiness.checks().iter().map(|check| check.name).collect();
-        let names = names.join(", ");
-        write!(text, "\nwarning: no check is called {name:?}, so that none is left out; there are {names}")
-            .expect("a text takes all");
+    if unknown.is_empty() {
+        return String::new();
     }
-    text
+    let unknown: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+    let names: Vec<&str> = readiness.checks().iter().map(|check| check.name).collect();
+    let (unknown, names) = (unknown.join(" or "), names.join(", "));
+    format!("\nwarning: no check is called {unknown}, so that none is left out; there are {names}")
 }
 
 /// The values of a parameter, in their order. Names of checks have no character that would be encoded.
@@ -72,15 +72,16 @@ mod tests {
 
     #[test]
     fn reasons_have_the_names_of_what_is_full() {
-        let figures = ReadinessFigures { http_connections: 10_000, ..ReadinessFigures::default() };
+        let figures = ReadinessFigures { busy_sockets: 10_000, ..ReadinessFigures::default() };
         let readiness = |figures: &ReadinessFigures| Readiness::judge(figures, &Limits::default(), false);
         assert_eq!(brief(&readiness(&ReadinessFigures::default()), &[]), "ok");
         let full = readiness(&figures);
-        assert_eq!(brief(&full, &[]), "degraded: http_connections (10000 are open, of at most 10000)");
+        assert_eq!(brief(&full, &[]), "degraded: http_connections (10000 have a request under way, of at most 10000)");
         assert!(verbose(&full, &[]).starts_with("[+]shutdown ok\n[+]shard ok\n"), "{}", verbose(&full, &[]));
         assert!(verbose(&full, &[]).ends_with(" ok\ndegraded"), "{}", verbose(&full, &[]));
-        let warned = brief(&readiness(&ReadinessFigures::default()), &["a\"\n"]);
-        assert!(warned.starts_with("ok\nwarning: no check is called \"a\\\"\\n\", so"), "{warned}");
+        let warned = brief(&readiness(&ReadinessFigures::default()), &["a\"\n", "b"]);
+        assert!(warned.starts_with("ok\nwarning: no check is called \"a\\\"\\n\" or \"b\", so"), "{warned}");
+        assert_eq!(warned.matches("token_keys").count(), 1, "the list comes once: {warned}");
         assert!(
             warned.ends_with(
                 "there are shutdown, shard, token_keys, connections, http_connections, logs, \

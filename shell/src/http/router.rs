@@ -92,7 +92,11 @@ async fn route(
         return api::answer(shard, &method, request, session, source.address).await;
     }
     if is_status {
-        return status_paths::answer(shard, &request, session, source.address);
+        // It is answered at once: its socket is none of those that keep others out, and does not count as one.
+        session.mark_waiting();
+        let response = status_paths::answer(shard, &request, session, source.address);
+        session.guard.mark_busy();
+        return response;
     }
     match upgrade::accept(shard, source, &request) {
         Ok((conn, handshake)) => {

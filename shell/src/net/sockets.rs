@@ -65,6 +65,12 @@ impl Sockets {
         self.counts.borrow().total
     }
 
+    /// Number of sockets that no other one can displace, since requests of them are answered.
+    pub(crate) fn busy(&self) -> usize {
+        let counts = self.counts.borrow();
+        counts.total - counts.waiting.len()
+    }
+
     /// Number of sockets of an address.
     pub(crate) fn count_of(&self, address: Address) -> usize {
         self.counts.borrow().by_address.get(&address).copied().unwrap_or(0)
@@ -211,8 +217,9 @@ mod tests {
         guards[1].mark_waiting(SocketWait::NextRequest);
         guards[4].mark_waiting(SocketWait::NextRequest);
         let later = Instant(0).after(FIRST_HEAD_GRACE);
+        assert_eq!((sockets.len(), sockets.busy()), (7, 1));
         assert_eq!(order(&sockets, &guards.iter().collect::<Vec<_>>(), later), [3, 5, 6, 4, 1, 0]);
-        assert_eq!(sockets.len(), 1, "one is answered");
+        assert_eq!((sockets.len(), sockets.busy()), (1, 1), "one is answered");
         guards[2].mark_waiting(SocketWait::NextRequest);
         assert!(sockets.displace_one(later) && !sockets.displace_one(later));
         assert_eq!(sockets.len(), 0);

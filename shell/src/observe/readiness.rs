@@ -18,8 +18,8 @@ pub(crate) struct ReadinessFigures {
     /// Whether no key of tokens has been fetched yet, and there is no other.
     pub(crate) is_starting: bool,
     pub(crate) gauges: Gauges,
-    /// Sockets that count for `http_connections`.
-    pub(crate) http_connections: usize,
+    /// Sockets that count for `http_connections` and that no other one can displace, without the one that asks.
+    pub(crate) busy_sockets: usize,
     /// Open descriptors, and those that may be open; None where the system does not tell.
     pub(crate) descriptors: Option<(u64, u64)>,
 }
@@ -53,8 +53,7 @@ pub(crate) struct Readiness {
 impl Readiness {
     /// Judges the figures.
     pub(crate) fn judge(figures: &ReadinessFigures, limits: &Limits, is_strict: bool) -> Self {
-        let ReadinessFigures { is_leaving, is_restarting, is_starting, gauges, http_connections, descriptors } =
-            *figures;
+        let ReadinessFigures { is_leaving, is_restarting, is_starting, gauges, busy_sockets, descriptors } = *figures;
         let unready = |name, is_so, word, why| {
             let verdict = if is_so { Verdict::Unready(word, why) } else { Verdict::Passed };
             Check { name, verdict, is_excluded: false }
@@ -77,7 +76,8 @@ impl Readiness {
         ];
         checks.extend([
             full(Limit::Connections, gauges.connections, limits.connections, "are open"),
-            full(Limit::HttpConnections, http_connections, limits.http_connections, "are open"),
+            // Those that wait make way for who comes, so that nobody is refused.
+            full(Limit::HttpConnections, busy_sockets, limits.http_connections, "have a request under way"),
             full(Limit::Logs, gauges.rooms, limits.logs, "rooms have members"),
             no_room(Limit::InboundBytesTotal, gauges.inbound_bytes, limits.api_body_bytes, limits.inbound_bytes_total),
             no_room(Limit::OutboxBytesTotal, gauges.refused_bytes, limits.frame_bytes, limits.outbox_bytes_total),
@@ -209,8 +209,8 @@ mod tests {
             (
                 "http_connections",
                 "degraded",
-                ReadinessFigures { http_connections: 9_999, ..none },
-                ReadinessFigures { http_connections: 10_000, ..none },
+                ReadinessFigures { busy_sockets: 9_999, ..none },
+                ReadinessFigures { busy_sockets: 10_000, ..none },
             ),
             (
                 "open_files",
@@ -239,7 +239,7 @@ mod tests {
             is_leaving: true,
             is_restarting: true,
             is_starting: true,
-            http_connections: 10_000,
+            busy_sockets: 10_000,
             ..ReadinessFigures::default()
         };
         let mut readiness = judge(&everything);
@@ -261,11 +261,11 @@ mod tests {
 
     #[test]
     fn a_check_is_written_as_kubernetes_writes_it() {
-        let figures = ReadinessFigures { http_connections: 10_000, ..ReadinessFigures::default() };
+        let figures = ReadinessFigures { busy_sockets: 10_000, ..ReadinessFigures::default() };
         let mut readiness = judge(&figures);
         readiness.exclude("shard");
         let lines: Vec<String> = readiness.checks().iter().take(5).map(Check::to_string).collect();
-        let full = "[-]http_connections 10000 are open, of at most 10000";
+        let full = "[-]http_connections 10000 have a request under way, of at most 10000";
         assert_eq!(lines, ["[+]shutdown ok", "[+]shard excluded: ok", "[+]token_keys ok", "[+]connections ok", full]);
     }
 }

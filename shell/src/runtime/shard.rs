@@ -276,14 +276,14 @@ impl ShardRuntime {
         !self.settings.has_own_token_key() && self.key_source.as_ref().is_some_and(has_none)
     }
 
-    /// Whether the server is ready, by figures of this time.
+    /// Whether the server is ready, by figures of this time. The socket that asks counts, unless it is marked as waiting.
     pub(crate) fn readiness(&self, gauges: Gauges) -> Readiness {
         let figures = ReadinessFigures {
             is_leaving: self.is_leaving(),
             is_restarting: self.is_restarting(),
             is_starting: self.is_starting(),
             gauges,
-            http_connections: self.sockets.len(),
+            busy_sockets: self.sockets.busy(),
             descriptors: descriptors::kept().zip(descriptors::most()),
         };
         Readiness::judge(&figures, &self.settings.limits, self.settings.ready_strict)

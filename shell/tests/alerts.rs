@@ -95,12 +95,21 @@ fn an_alert_is_raised_and_cleared_in_the_log() {
     fs::remove_file(&log).unwrap();
 }
 
-/// A server with an alert for more than one connection, which goes to this URL.
+/// An alert for more than one connection, which goes to this URL.
+fn crowded(name: &str, url: &str) -> String {
+    format!(
+        "[[alerts]]\nname = '{name}'\nfigure = 'connections'\nabove = 1\nclear = 0\nseverity = 'critical'\nurl = '{url}'\n"
+    )
+}
+
+/// A server with such an alert.
 fn serve(name: &str, url: &str) -> Server {
-    let text = format!(
-        "[[alerts]]\nname = 'crowded'\nfigure = 'connections'\nabove = 1\nclear = 0\nseverity = 'critical'\nurl = '{url}'\n"
-    );
-    let file = File::new(name, &text);
+    serve_with(name, &crowded("crowded", url))
+}
+
+/// A server with the alerts of a file.
+fn serve_with(name: &str, text: &str) -> Server {
+    let file = File::new(name, text);
     let alerts = load(&["--config", file.path()], &[]).unwrap().alerts;
     common::start(|settings| (settings.alerts, settings.node_name) = (alerts, "node-1".into()))
 }
@@ -221,6 +230,19 @@ fn an_endpoint_that_refuses_is_not_asked_again() {
 }
 
 #[test]
+fn a_notification_that_is_not_taken_holds_up_no_other() {
+    let endpoint = Endpoint::new(Reply::FailureOf("crowded".into()));
+    let url = hook(endpoint.address);
+    let server = serve_with("alerts_held_up", &[crowded("crowded", &url), crowded("busy", &url)].concat());
+    let address = server.address();
+    let _clients = two_clients(address);
+    wait_until("the other one", || count(address, "s_total{result=\"sent\"}") == 1);
+    endpoint.replies(Reply::Body(String::from("ok")));
+    wait_until("the one that was not taken", || count(address, "s_total{result=\"sent\"}") == 2);
+    assert!(endpoint.asked().last().unwrap().body.contains("crowded"), "it was tried again");
+}
+
+#[test]
 fn the_secret_of_a_url_is_nowhere_but_in_the_request() {
     let endpoint = Endpoint::new(Reply::Status(500, String::new()));
     let url = File::new("alerts_url_file", &format!("{}\n", hook(endpoint.address)));
@@ -239,7 +261,9 @@ fn the_secret_of_a_url_is_nowhere_but_in_the_request() {
     program.signal("TERM");
     program.end();
     let said = program.said();
-    assert_eq!(said.matches("could not be sent; trying again").count(), 1, "{said}");
+    assert_eq!(said.matches("could not be sent; trying again for an hour").count(), 1, "{said}");
+    let mut lines = said.lines().filter(|line| line.contains("could not be sent"));
+    assert!(lines.all(|line| line.contains(" alerts: ")), "they are of the area of alerts: {said}");
     assert!(said.contains(&format!("http://{}", endpoint.address)) && said.contains("answered 500"), "{said}");
     let shown = std::process::Command::new(env!("CARGO_BIN_EXE_parlor"))
         .args(["config", "show", "--config", file.path()])

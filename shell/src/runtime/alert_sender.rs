@@ -1,8 +1,8 @@
 //! The sender of notifications of alerts: a thread of its own, with a task for each URL, so that neither names, nor TLS, nor an
 //! endpoint that is slow delay a shard, or each other.
 //!
-//! A notification that an endpoint does not take is tried again, with pauses that grow, and other alerts of that endpoint wait
-//! behind it. One that the endpoint refuses for good (a 4xx) is lost.
+//! A notification that an endpoint does not take is tried again for an hour, with pauses that grow, after those of the other
+//! alerts of that endpoint. One that the endpoint refuses for good (a 4xx) is lost.
 
 use super::backoff::Backoff;
 use super::clock::Clock;
@@ -11,7 +11,9 @@ use crate::net::http_client;
 use crate::net::http_url::HttpUrl;
 use crate::observe::alerts::deliveries::NotificationFigures;
 use crate::observe::alerts::queue::{Notification, NotificationQueue};
+use crate::observe::log;
 use hyper::StatusCode;
+use parlor_core::Instant;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -90,11 +92,21 @@ impl Endpoint {
     /// Sends what is put into the queue, one after the other.
     async fn run(mut self) {
         loop {
-            match self.queue.take(self.clock.now().mono) {
+            match self.next(self.clock.now().mono) {
                 Some(notification) => self.send(notification).await,
                 None => self.queue.filled.notified().await,
             }
         }
+    }
+
+    /// The notification that is sent next. Tells the log of those that are given up.
+    fn next(&self, now: Instant) -> Option<Notification> {
+        let (next, lost) = self.queue.take(now);
+        for Notification { alert, .. } in lost {
+            let server = self.url.server();
+            warn!(target: log::ALERTS, alert, %server, "a notification of an alert was not taken for an hour, and is given up");
+        }
+        next
     }
 
     /// Sends one notification once, and pauses where it was not taken.
@@ -110,19 +122,21 @@ impl Endpoint {
 
     fn sent(&mut self, notification: &Notification) {
         let (alert, server) = (&*notification.alert, self.url.server());
-        debug!(alert, %server, "a notification was sent");
+        debug!(target: log::ALERTS, alert, %server, "a notification was sent");
         if self.is_down {
-            info!(%server, "notifications of alerts are taken again");
+            info!(target: log::ALERTS, %server, "notifications of alerts are taken again");
         }
         self.figures.sent();
         (self.is_down, self.backoff) = (false, Backoff::default());
     }
 
-    fn refused(&self, notification: &Notification, status: StatusCode) {
+    fn refused(&mut self, notification: &Notification, status: StatusCode) {
         let (alert, server) = (&*notification.alert, self.url.server());
-        warn!(alert, %server, %status, "a notification of an alert was refused, and is not sent again");
+        warn!(target: log::ALERTS, alert, %server, %status, "a notification of an alert was refused, and is not sent again");
         self.figures.failed();
         self.figures.lost();
+        // It has answered: the next failure is a new one.
+        (self.is_down, self.backoff) = (false, Backoff::default());
     }
 
     async fn retry(&mut self, notification: Notification, why: &str) {
@@ -131,14 +145,14 @@ impl Endpoint {
         sleep(self.backoff.after(Duration::ZERO)).await;
     }
 
-    /// Tells the log of the first failure alone: it goes on until one is taken.
+    /// Tells the log of the first failure alone: it goes on until the endpoint takes or refuses one.
     fn failed(&mut self, notification: &Notification, why: &str) {
         let (alert, server) = (&*notification.alert, self.url.server());
         self.figures.failed();
         if self.is_down {
-            debug!(alert, %server, why, "a notification could not be sent");
+            debug!(target: log::ALERTS, alert, %server, why, "a notification could not be sent");
         } else {
-            warn!(alert, %server, why, "a notification of an alert could not be sent; trying again until it is taken");
+            warn!(target: log::ALERTS, alert, %server, why, "a notification of an alert could not be sent; trying again for an hour");
         }
         self.is_down = true;
     }
@@ -153,6 +167,47 @@ fn is_refusal(status: StatusCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use tracing::subscriber::with_default;
+
+    /// What a notification of an endpoint leaves in the log.
+    fn logged(act: impl FnOnce(&mut Endpoint, Notification)) -> String {
+        let figures = Arc::<NotificationFigures>::default();
+        let queue = Arc::new(NotificationQueue::new(figures.clone()));
+        let url = "http://a.example/s3cret".parse().unwrap();
+        let mut endpoint =
+            Endpoint { url, queue, figures, clock: Clock::new(), backoff: Backoff::default(), is_down: false };
+        let news = Notification { alert: "crowded".into(), body: String::new(), changed_at: Instant(0) };
+        let (mut lines, writer) = io::pipe().unwrap();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(writer)).finish();
+        with_default(log, || act(&mut endpoint, news));
+        let mut text = String::new();
+        lines.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn what_is_given_up_is_in_the_log() {
+        let text = logged(|endpoint, news| {
+            endpoint.queue.push(news);
+            assert_eq!(endpoint.next(Instant(0).after(Duration::from_secs(3600))), None);
+        });
+        for part in [" WARN alerts: ", "is given up", "\"crowded\"", "http://a.example"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_after_a_refusal_is_a_new_one() {
+        let text = logged(|endpoint, news| {
+            endpoint.failed(&news, "answered 500");
+            endpoint.failed(&news, "answered 500");
+            endpoint.refused(&news, StatusCode::NOT_FOUND);
+            endpoint.failed(&news, "answered 500");
+        });
+        assert_eq!(text.matches("trying again for an hour").count(), 2, "{text}");
+    }
 
     #[test]
     fn what_may_pass_is_tried_again() {

@@ -14,6 +14,8 @@ pub enum Reply {
     Body(String),
     /// Answers with this status and more headers.
     Status(u16, String),
+    /// Answers 500 to a request whose body has this, and 200 to all others.
+    FailureOf(String),
     /// Says nothing until it may say something else.
     Silence,
 }
@@ -104,12 +106,17 @@ fn serve(mut socket: impl Read + Write, reply: &Mutex<Reply>, asked: &Mutex<Vec<
     if socket.read_exact(&mut body).is_err() {
         return;
     }
-    asked.lock().unwrap().push(Asked { head, body: String::from_utf8(body).unwrap() });
+    let body = String::from_utf8(body).unwrap();
+    asked.lock().unwrap().push(Asked { head, body: body.clone() });
     let answer = loop {
         let reply = reply.lock().unwrap().clone();
         match reply {
             Reply::Silence => thread::sleep(Duration::from_millis(5)),
             Reply::Body(body) => break format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+            Reply::FailureOf(part) => {
+                let status = if body.contains(&part) { 500 } else { 200 };
+                break format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n");
+            }
             Reply::Status(status, headers) => {
                 break format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n{headers}\r\n");
             }

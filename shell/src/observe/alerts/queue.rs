@@ -1,4 +1,5 @@
-//! The notifications that wait for one URL: of each alert the newest, in the order of their changes.
+//! The notifications that wait for one URL: of each alert the newest, in the order of their changes, but that one which could
+//! not be delivered lets the others go first.
 
 use super::deliveries::NotificationFigures;
 use parlor_core::Instant;
@@ -49,25 +50,25 @@ impl NotificationQueue {
         self.filled.notify_one();
     }
 
-    /// Takes the first notification. Those that have waited for too long are lost.
-    pub(crate) fn take(&self, now: Instant) -> Option<Notification> {
+    /// Takes the first notification, and all those that have waited for too long, which are lost.
+    pub(crate) fn take(&self, now: Instant) -> (Option<Notification>, Vec<Notification>) {
         let mut waiting = self.waiting();
-        while let Some(first) = waiting.pop_front() {
-            if now.since(first.changed_at) < PATIENCE {
-                return Some(first);
-            }
-            self.figures.lost();
-        }
-        None
+        let is_late = |notification: &Notification| now.since(notification.changed_at) >= PATIENCE;
+        let (late, in_time) = waiting.drain(..).partition(is_late);
+        *waiting = in_time;
+        let late = Vec::from(late);
+        late.iter().for_each(|_| self.figures.lost());
+        (waiting.pop_front(), late)
     }
 
-    /// Puts a notification back that could not be delivered, before the others; not where its alert has changed meanwhile.
+    /// Puts a notification back that could not be delivered, behind the others: the receiver may refuse this one alone. Leaves it
+    /// out where its alert has changed meanwhile.
     pub(crate) fn give_back(&self, notification: Notification) {
         let mut waiting = self.waiting();
         if waiting.iter().any(|other| other.alert == notification.alert) {
             self.figures.superseded();
         } else {
-            waiting.push_front(notification);
+            waiting.push_back(notification);
         }
     }
 
@@ -93,7 +94,7 @@ mod tests {
     /// The bodies that are taken one after the other.
     fn taken(queue: &NotificationQueue, seconds: u64) -> Vec<String> {
         let now = Instant(0).after(Duration::from_secs(seconds));
-        std::iter::from_fn(|| queue.take(now)).map(|notification| notification.body).collect()
+        std::iter::from_fn(|| queue.take(now).0).map(|notification| notification.body).collect()
     }
 
     /// Those superseded, and those lost.
@@ -113,26 +114,30 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_delivered_is_next_unless_it_is_past() {
+    fn what_could_not_be_delivered_waits_behind_the_others_unless_it_is_past() {
         let (queue, figures) = queue();
         queue.push(news("a", "a raised", 0));
         queue.push(news("b", "b raised", 0));
-        let first = queue.take(Instant(0)).unwrap();
+        let first = queue.take(Instant(0)).0.unwrap();
         queue.give_back(first);
-        let first = queue.take(Instant(0)).unwrap();
-        assert_eq!(first.body, "a raised");
+        assert_eq!(taken(&queue, 1), ["b raised", "a raised"]);
+        queue.push(news("a", "a raised again", 0));
+        let first = queue.take(Instant(0)).0.unwrap();
         queue.push(news("a", "a cleared", 0));
         queue.give_back(first);
-        assert_eq!(taken(&queue, 1), ["b raised", "a cleared"]);
+        assert_eq!(taken(&queue, 1), ["a cleared"]);
         assert_eq!(gone(&figures), [1, 0]);
     }
 
     #[test]
     fn what_waits_for_too_long_is_lost() {
         let (queue, figures) = queue();
-        queue.push(news("a", "a raised", 0));
-        queue.push(news("b", "b raised", 10));
-        assert_eq!(taken(&queue, PATIENCE.as_secs()), ["b raised"]);
-        assert_eq!(gone(&figures), [0, 1]);
+        for (alert, body, seconds) in [("a", "a raised", 1), ("b", "b raised", 10), ("c", "c raised", 0)] {
+            queue.push(news(alert, body, seconds));
+        }
+        let (next, lost) = queue.take(Instant(0).after(PATIENCE + Duration::from_secs(1)));
+        let lost: Vec<&str> = lost.iter().map(|notification| &*notification.body).collect();
+        assert_eq!((next.unwrap().body, lost), ("b raised".into(), vec!["a raised", "c raised"]));
+        assert_eq!(gone(&figures), [0, 2]);
     }
 }

@@ -39,16 +39,26 @@ impl HttpUrl {
         self.uri.authority().map_or("", |authority| authority.as_str())
     }
 
-    /// The path and the query.
+    /// The path and the query, as a request has them: it begins with a slash, which a URL without a path lacks (RFC 9112
+    /// section 3.2.1).
     #[must_use]
-    pub fn path_and_query(&self) -> &str {
-        self.uri.path_and_query().map_or("/", PathAndQuery::as_str)
+    pub fn path_and_query(&self) -> String {
+        let written = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        if written.starts_with('/') { written.into() } else { format!("/{written}") }
     }
 
     /// The scheme, the host and the port alone, for where the path may be a secret.
     #[must_use]
     pub fn server(&self) -> String {
         format!("{}://{}", self.scheme(), self.authority())
+    }
+
+    /// The port as it was written, if the URL has none that can be connected to.
+    fn wrong_port(&self) -> Option<&str> {
+        let behind = &self.authority()[self.uri.host().unwrap_or_default().len()..];
+        let is_port = |port: &str| !port.starts_with('+') && port.parse().is_ok_and(|port: u16| port > 0);
+        let is_right = behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port);
+        (!is_right).then(|| behind.strip_prefix(':').unwrap_or(behind))
     }
 
     fn scheme(&self) -> &'static str {
@@ -96,6 +106,9 @@ impl FromStr for HttpUrl {
         if url.host().is_empty() {
             return Err("it has no host".into());
         }
+        if let Some(port) = url.wrong_port() {
+            return Err(format!("its port is {port:?}; expected a number from 1 to 65535, or no colon"));
+        }
         if url.host().parse().is_ok_and(is_link_local) {
             return Err(format!("{} is a link-local address, which is refused", url.host()));
         }
@@ -118,10 +131,11 @@ mod tests {
     fn a_url_says_whom_to_ask_for_what() {
         let parts = |text: &str| {
             let url: HttpUrl = text.parse().unwrap();
-            (String::from(url.host()), url.port(), String::from(url.path_and_query()), url.is_loopback())
+            (String::from(url.host()), url.port(), url.path_and_query(), url.is_loopback())
         };
         assert_eq!(parts("https://a.example/jwks?x=1"), ("a.example".into(), 443, "/jwks?x=1".into(), false));
         assert_eq!(parts("http://[::1]:8080"), ("::1".into(), 8080, "/".into(), true));
+        assert_eq!(parts("http://a.example:65535?x=1"), ("a.example".into(), 65535, "/?x=1".into(), false));
         assert_eq!(parts("http://LOCALHOST/"), ("LOCALHOST".into(), 80, "/".into(), true));
         assert_eq!("https://a.example/jwks?secret".parse::<HttpUrl>().unwrap().to_string(), "https://a.example/jwks");
         assert_eq!("https://a.example:8443/a/secret?b".parse::<HttpUrl>().unwrap().server(), "https://a.example:8443");
@@ -136,6 +150,13 @@ mod tests {
             ("ftp://a.example/jwks", "https://"),
             ("https://user:password@a.example/", "password"),
             ("https://a.example/#keys", "fragment"),
+            ("https://:8000/", "no host"),
+            ("https://a.example:/", "its port is \"\""),
+            ("https://a.example:99999/jwks", "its port is \"99999\"; expected a number from 1 to 65535"),
+            ("https://a.example:0", "its port is \"0\""),
+            ("https://a.example:+80/", "its port is \"+80\""),
+            ("http://[::1]:65536/", "its port is \"65536\""),
+            ("http://[::1]:", "its port is \"\""),
             ("http://169.254.169.254/latest", "link-local"),
             ("http://[fe80::1]/", "link-local"),
             ("http://[::ffff:169.254.1.1]:80/", "link-local"),

@@ -222,7 +222,14 @@ fn listen_prints_a_message_a_line_until_it_is_interrupted() {
         publish(server.address(), "a room/7", &message);
         assert_eq!(listening.line(), message.to_string());
     }
-    assert_eq!(listening.interrupt(), (Some(0), String::new()));
+    let skipped = json!({"channel": "a room/7", "data": "not in the log", "skip_history": true});
+    assert_eq!(api(server.address(), "publish", &skipped).status, 200);
+    assert_eq!(listening.line(), "\"not in the log\"");
+    let to_all = json!({"data": {"type": "error", "code": 7, "message": "disk full"}});
+    assert_eq!(api(server.address(), "publish_all", &to_all).status, 200);
+    publish(server.address(), "a room/7", &json!("after"));
+    assert_eq!(listening.line(), "\"after\"");
+    assert_eq!(listening.interrupt(), (Some(0), "parlor listen: the server says: disk full\n".into()));
     wait_until("the end", || health(server.address())["totals"]["closed"]["peer_close"] == 1);
 }
 

@@ -47,8 +47,8 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(flag(TOKEN_FILE_FLAG, "FILE", "").help(token_file))
         .arg(flag(HISTORY, "COUNT", "Begins with the newest messages of the room").value_parser(value_parser!(u32)))
         .after_help(
-            "What happens to the connection goes to standard error. What is sent to all connections, or to this one, is not \
-             printed.\n\n\
+            "What happens to the connection goes to standard error. What is sent to all connections, or to this one, looks \
+             like a message of the room and is printed as one. The last message before a connection is lost may come twice.\n\n\
              Example:\n  parlor listen lobby --history 10 | jq .text",
         )
 }
@@ -97,6 +97,7 @@ impl RoomListener<'_> {
             let (lost, after) = match connected {
                 Ok(Ok(mut socket)) => {
                     has_connected = true;
+                    self.room.connected();
                     self.ask_position(&mut socket).await;
                     let end = tokio::select! {
                         biased;
@@ -179,42 +180,41 @@ impl RoomListener<'_> {
         let mut after = None;
         loop {
             let patience = if self.room.is_waiting() { POSITION_DELAY } else { SILENCE };
-            let came = match timeout(patience, socket.next()).await {
-                Ok(Some(Ok(Message::Text(text)))) => self.room.take(text.to_string()),
-                Ok(Some(Ok(Message::Close(frame)))) => return self.closed(frame, after),
+            let (came, end) = match timeout(patience, socket.next()).await {
+                Ok(Some(Ok(Message::Text(text)))) => (self.room.take(text.to_string()), None),
+                Ok(Some(Ok(Message::Close(frame)))) => (self.room.release(), Some(self.closed(frame))),
                 Ok(Some(Ok(_))) => continue,
-                Ok(Some(Err(error))) => return Ok(ListenEnd::Lost(format!("the connection is lost: {error}"), after)),
-                Ok(None) => return Ok(ListenEnd::Lost("the connection has ended".into(), after)),
-                Err(_) if self.room.is_waiting() => self.room.release(),
-                Err(_) => return Ok(ListenEnd::Lost("the server has been silent for too long".into(), after)),
+                Ok(Some(Err(error))) => (self.room.release(), Some(Ok(format!("the connection is lost: {error}")))),
+                Ok(None) => (self.room.release(), Some(Ok("the connection has ended".into()))),
+                Err(_) if self.room.is_waiting() => (self.room.release(), None),
+                Err(_) => (None, Some(Ok("the server has been silent for too long".into()))),
             };
             match came {
                 Some(Followed::Message(text)) if print(&text).is_err() => return Ok(ListenEnd::Unread),
                 Some(Followed::Message(_)) | None => {}
                 Some(Followed::Gap) => say("some messages are lost: the room's log does not retain them any more"),
-                Some(Followed::Reconnect(ms)) => after = Some(Duration::from_millis(ms)),
+                Some(Followed::Reconnect(absence)) => after = Some(absence),
+                // It is the answer to the join, or what a backend has sent.
+                Some(Followed::Refused(why)) if self.room.is_member() => say(&format!("the server says: {why}")),
                 Some(Followed::Refused(why)) => return Err(self.not_in_room(&why)),
+            }
+            if let Some(end) = end {
+                return end.map(|why| ListenEnd::Lost(why, after));
             }
         }
     }
 
-    /// The end of a connection that the server has closed: for good with the codes with which SDKs do not come back.
-    fn closed(&mut self, frame: Option<CloseFrame>, after: Option<Duration>) -> Result<ListenEnd, CommandError> {
+    /// Why a connection ended that the server has closed: for good with the codes with which SDKs do not come back.
+    fn closed(&self, frame: Option<CloseFrame>) -> Result<String, CommandError> {
         let Some(CloseFrame { code, reason }) = frame else {
-            return Ok(ListenEnd::Lost("the server has closed the connection".into(), after));
+            return Ok("the server has closed the connection".into());
         };
         let code = u16::from(code);
-        // What it was closed for may be the last thing that it said.
-        let after = match self.room.release() {
-            Some(Followed::Reconnect(ms)) => Some(Duration::from_millis(ms)),
-            Some(Followed::Refused(why)) => return Err(self.not_in_room(&why)),
-            _ => after,
-        };
         if matches!(code, 3500..=3999 | 4500..=4999) {
             let hint = if code == 3500 { self.token_hint() } else { String::new() };
             return Err(format!("the server has closed the connection for good: {reason} ({code}){hint}").into());
         }
-        Ok(ListenEnd::Lost(format!("the server has closed the connection: {reason} ({code})"), after))
+        Ok(format!("the server has closed the connection: {reason} ({code})"))
     }
 
     fn not_in_room(&self, why: &str) -> CommandError {

@@ -283,8 +283,7 @@ impl Hub {
         let room = self.room(channel)?;
         self.permit(slot, &room, Operation::Unsubscribe)?;
         if let Some(left) = self.registry.leave(slot, &room) {
-            self.tell_left(slot, &left, LeaveCause::Client);
-            self.left(slot, left, LeaveReason::Left);
+            self.left(slot, left, LeaveReason::Left, LeaveCause::Client);
         }
         self.tell(slot, &ServerMessage::Unsubscribed { id });
         Ok(())

@@ -192,8 +192,7 @@ impl Hub {
     /// The one way out of `Open`: out of every room in the same turn, that of the user among them (G2, G3).
     fn leave_everything(&mut self, slot: Slot) {
         while let Some(left) = self.registry.leave_one(slot) {
-            self.tell_left(slot, &left, LeaveCause::Closed);
-            self.left(slot, left, self.at_end(LeaveReason::Ended));
+            self.left(slot, left, self.at_end(LeaveReason::Ended), LeaveCause::Closed);
         }
     }
 

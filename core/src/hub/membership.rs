@@ -334,7 +334,7 @@ impl Hub {
     }
 
     /// A membership or a join is over: the home has to know, unless it will ask when it confirms.
-    pub(super) fn left(&mut self, slot: Slot, left: Left, reason: LeaveReason) {
+    pub(super) fn left(&mut self, slot: Slot, left: Left, reason: LeaveReason, cause: LeaveCause) {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
@@ -350,14 +350,10 @@ impl Hub {
             self.go_on_after_answer(slot, was_spent);
         }
         if left.was_member {
+            if self.config.tells_steps {
+                self.step_in(slot, &left.room, |room| StepChange::Left { room, cause });
+            }
             self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join, reason });
-        }
-    }
-
-    /// Tells that a membership is over, where somebody listens.
-    pub(super) fn tell_left(&mut self, slot: Slot, left: &Left, cause: LeaveCause) {
-        if left.was_member {
-            self.step_in(slot, &left.room, |room| StepChange::Left { room, cause });
         }
     }
 
@@ -376,8 +372,7 @@ impl Hub {
     }
 
     fn push_unsubscribe(&mut self, slot: Slot, room: &RoomName, left: Left, reason: UnsubscribeReason) {
-        self.tell_left(slot, &left, LeaveCause::Server(reason));
-        self.left(slot, left, LeaveReason::Left);
+        self.left(slot, left, LeaveReason::Left, LeaveCause::Server(reason));
         self.tell(slot, &ServerMessage::Unsubscribe { room, reason });
     }
 

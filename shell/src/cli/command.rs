@@ -76,7 +76,8 @@ impl OperatorCommand {
             Err(CommandError::Failed(wrong)) => (FAILED, wrong),
             Err(CommandError::Usage(wrong)) => (usage, wrong),
         };
-        log::print(io::stderr(), format!("parlor {}: {wrong}\n", self.name));
+        // Words of a server may be in it.
+        log::print(io::stderr(), format!("parlor {}: {}\n", self.name, log::escaped(&wrong)));
         code
     }
 }

@@ -30,9 +30,33 @@ pub(super) fn run(flags: &ArgMatches, variables: &Variables) -> Result<(), Comma
     if status != StatusCode::OK && status != StatusCode::SERVICE_UNAVAILABLE {
         return Err(target.refused(status, &word));
     }
-    log::print(io::stdout(), format!("{}\n", word.trim_end()));
+    let word = word.trim_end();
+    if !is_word(word) {
+        return Err(CommandError::Failed(target.sentence("does not answer as a Parlor does")));
+    }
+    log::print(io::stdout(), format!("{word}\n"));
     match status {
         StatusCode::OK => Ok(()),
         _ => Err(CommandError::Failed(target.sentence(&format!("is not {READY} ({status})")))),
+    }
+}
+
+/// Whether a text may be the word of a server, and not the page of anything else.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_server_is_a_short_one() {
+        for word in ["ok", "degraded", "stopping", "restarting"] {
+            assert!(is_word(word), "{word}");
+        }
+        for other in ["", "<html>", "ok\u{1b}[31m", "it works", &"x".repeat(65)] {
+            assert!(!is_word(other), "{other:?}");
+        }
     }
 }

@@ -7,11 +7,13 @@ use crate::config::client_variables::{TOKEN, TOKEN_FILE};
 use crate::net::http_client::{self, ByteStream};
 use crate::observe::log;
 use crate::runtime::backoff::Backoff;
+use crate::runtime::clock::Clock;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use futures_util::{SinkExt, StreamExt};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
-use std::io::{self, Write};
+use parlor_core::Instant;
+use std::io::{self, IsTerminal, Write};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::signal::ctrl_c;
@@ -89,21 +91,24 @@ impl RoomListener<'_> {
         let mut backoff = Backoff::default();
         let mut has_connected = false;
         loop {
+            let mut lived = Duration::ZERO;
             let connected = tokio::select! {
                 biased;
                 _ = &mut interrupted => return Ok(()),
-                connected = self.connect() => connected,
+                connected = self.connect(has_connected) => connected,
             };
             let (lost, after) = match connected {
                 Ok(Ok(mut socket)) => {
                     has_connected = true;
                     self.room.connected();
+                    let clock = Clock::new();
                     self.ask_position(&mut socket).await;
                     let end = tokio::select! {
                         biased;
                         _ = &mut interrupted => return close(&mut socket).await,
                         end = self.print_all(&mut socket) => end?,
                     };
+                    lived = clock.since(Instant(0));
                     match end {
                         ListenEnd::Lost(why, after) => (why, after),
                         ListenEnd::Unread => return close(&mut socket).await,
@@ -113,7 +118,7 @@ impl RoomListener<'_> {
                 Ok(Err(why)) => return Err(why.into()),
                 Err(wrong) => return Err(wrong),
             };
-            let pause = after.unwrap_or_else(|| backoff.after(Duration::ZERO));
+            let pause = after.unwrap_or_else(|| backoff.after(lived));
             if after.is_some() {
                 backoff = Backoff::default();
             }
@@ -127,7 +132,7 @@ impl RoomListener<'_> {
     }
 
     /// Connects once. The inner error is why it may succeed later.
-    async fn connect(&self) -> Result<Result<Socket, String>, CommandError> {
+    async fn connect(&self, has_connected: bool) -> Result<Result<Socket, String>, CommandError> {
         let url = self.target.url(&self.room.path(self.history))?;
         let scheme = if url.is_https() { "wss" } else { "ws" };
         let uri = format!("{scheme}://{}{}", url.authority(), url.path_and_query());
@@ -148,7 +153,9 @@ impl RoomListener<'_> {
             WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES)).max_frame_size(Some(MESSAGE_BYTES));
         match timeout(PATIENCE, client_async_with_config(request, stream, Some(config))).await {
             Ok(Ok((socket, _))) => Ok(Ok(socket)),
-            Ok(Err(Error::Http(answer))) => self.refused(answer.status(), answer.body().as_deref().unwrap_or_default()),
+            Ok(Err(Error::Http(answer))) => {
+                self.refused(answer.status(), answer.body().as_deref().unwrap_or_default(), has_connected)
+            }
             Ok(Err(error)) => Ok(Err(self.target.sentence(&format!("did not open a WebSocket: {error}")))),
             Err(_) => Ok(Err(self.target.sentence("did not open a WebSocket in time"))),
         }
@@ -163,14 +170,15 @@ impl RoomListener<'_> {
     }
 
     /// The answer to an upgrade that was refused: for now, or for good.
-    fn refused<T>(&self, status: StatusCode, body: &[u8]) -> Result<Result<T, String>, CommandError> {
+    fn refused<T>(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+        has_connected: bool,
+    ) -> Result<Result<T, String>, CommandError> {
         let refused = self.target.refused(status, &String::from_utf8_lossy(body));
         match refused {
-            CommandError::Failed(why)
-                if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) =>
-            {
-                Ok(Err(why))
-            }
+            CommandError::Failed(why) if may_pass(status, has_connected) => Ok(Err(why)),
             refused => Err(refused),
         }
     }
@@ -230,6 +238,12 @@ impl RoomListener<'_> {
     }
 }
 
+/// Whether an upgrade that was refused with this status may succeed later: a proxy has its own ones while its server starts.
+fn may_pass(status: StatusCode, has_connected: bool) -> bool {
+    [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+        || (has_connected && status.is_server_error())
+}
+
 /// Ends a connection in order, so that the server counts no lost one.
 async fn close(socket: &mut Socket) -> Result<(), CommandError> {
     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
@@ -243,13 +257,30 @@ async fn close(socket: &mut Socket) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Prints a message, at once.
+/// Prints a message, at once. To a terminal without what could steer it: escaped as in JSON, it says the same.
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    let text = if out.is_terminal() { log::escaped(text) } else { text.into() };
     writeln!(out, "{text}")?;
     out.flush()
 }
 
 fn say(words: &str) {
-    log::print(io::stderr(), format!("parlor listen: {words}\n"));
+    log::print(io::stderr(), format!("parlor listen: {}\n", log::escaped(words)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_whose_server_starts_again_is_asked_again() {
+        let passes = |has_connected| {
+            let statuses = [401, 403, 404, 429, 500, 502, 503, 504].map(|code| StatusCode::from_u16(code).unwrap());
+            let passing = statuses.into_iter().filter(|status| may_pass(*status, has_connected));
+            passing.map(|status| status.as_u16()).collect::<Vec<_>>()
+        };
+        assert_eq!(passes(false), [429, 503]);
+        assert_eq!(passes(true), [429, 500, 502, 503, 504]);
+    }
 }

@@ -23,6 +23,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use queue::{QUEUED_BYTES, QUEUED_LINES};
+pub(crate) use text::escaped;
 
 // The targets of lines, by area. Those of the area `server` have the default: the path of their module.
 pub(crate) const ALERTS: &str = LogArea::Alerts.name();

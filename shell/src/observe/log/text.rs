@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// Text on one line without characters that control a terminal or the direction of text: control characters, line
 /// separators, bidirectional controls and invisible characters are escaped as in JSON, so that a line in JSON stays valid.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }

@@ -283,10 +283,10 @@ defects! {
 
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
-            let wakes = effects.iter().all(|effect| matches!(effect, Effect::Wake(_)));
-            if wakes {
+            // What a log is told of changes nothing of the count.
+            if effects.iter().all(|effect| matches!(effect, Effect::Wake(_) | Effect::Step(_))) {
                 let turns = TURNS.replace(TURNS.get() + 1);
-                if turns.is_multiple_of(3) {
+                if turns.is_multiple_of(3) && effects.iter().all(|effect| matches!(effect, Effect::Wake(_))) {
                     effects.reverse();
                 }
             }

@@ -67,7 +67,7 @@ impl Hub {
         }
     }
 
-    /// Tells who a connection is, where somebody listens.
+    /// Tells the user of a connection as a step, if the configuration asks for steps.
     pub(super) fn tell_user(&mut self, slot: Slot) {
         if self.config.tells_steps
             && let Some(open) = self.conns[slot].open()

@@ -109,7 +109,7 @@ impl FollowedRoom {
         self.held.is_some()
     }
 
-    /// What the frame that waits says, now that no position has come behind it: a message, unless it is the server's own.
+    /// Releases the frame that waits, since no position has come behind it: it is a message, unless it is the server's own.
     pub(super) fn release(&mut self) -> Option<Followed> {
         let text = self.held.take()?;
         let Some(own) = OwnFrame::of(&text) else { return Some(Followed::Message(text)) };

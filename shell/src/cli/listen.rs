@@ -212,7 +212,10 @@ impl RoomListener<'_> {
         }
     }
 
-    /// Why a connection ended that the server has closed: for good with the codes with which SDKs do not come back.
+    /// Tells why the server has closed a connection.
+    ///
+    /// # Errors
+    /// Failed, with the codes after which SDKs do not come back: the server has closed it for good.
     fn closed(&self, frame: Option<CloseFrame>) -> Result<String, CommandError> {
         let Some(CloseFrame { code, reason }) = frame else {
             return Ok("the server has closed the connection".into());
@@ -229,7 +232,7 @@ impl RoomListener<'_> {
         CommandError::Failed(format!("{:?}: {why}{}", self.room.room(), self.token_hint()))
     }
 
-    /// Where the token comes from, or could.
+    /// A hint at the place of the token, or at those where it could be.
     fn token_hint(&self) -> String {
         match self.variables.secret(TOKEN, TOKEN_FILE, self.token_file) {
             Ok(Some((_, place))) => format!("; the token was that of {place}"),

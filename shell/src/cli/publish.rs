@@ -75,7 +75,7 @@ fn usage(wrong: &str) -> CommandError {
     CommandError::Usage(format!("{wrong}; parlor publish --help shows examples"))
 }
 
-/// What standard input holds, without the newline at its end.
+/// Reads standard input, without the newline at its end.
 fn input() -> Result<String, CommandError> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(INPUT_BYTES + 1).read_to_end(&mut bytes);

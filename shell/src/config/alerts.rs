@@ -27,7 +27,7 @@ const FIELDS: &str =
 pub struct AlertEntry {
     /// The figure and its thresholds.
     pub rule: AlertRule,
-    /// Where changes are posted to. Its path may be a secret, as those of chats are.
+    /// The URL that changes are posted to. Its path may be a secret, as those of chats are.
     pub url: Option<Secret<HttpUrl>>,
     /// Where the file has it.
     pub place: Place,

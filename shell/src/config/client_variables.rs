@@ -7,5 +7,5 @@ pub(crate) const TOKEN: &str = "PARLOR_TOKEN";
 /// The file that the token is read from.
 pub(crate) const TOKEN_FILE: &str = "PARLOR_TOKEN_FILE";
 
-/// All of them. Those of the API key are the server's, too.
+/// All of them. Those of the API key are also settings of the server.
 pub(super) const ALL: [&str; 3] = [URL, TOKEN, TOKEN_FILE];

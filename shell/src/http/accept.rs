@@ -20,7 +20,7 @@ impl<'a> MediaRange<'a> {
         Some(Self { range, quality: (quality * 1000.0).round() as u16 })
     }
 
-    /// How closely it names a type: 2 by its name, 1 by its kind, 0 as any type; None where it does not.
+    /// The closeness with which it names a type: 2 by its name, 1 by its kind, 0 as any type; None where it does not.
     fn closeness(&self, media_type: &str) -> Option<u8> {
         let kind = media_type.split_once('/').map_or(media_type, |(kind, _)| kind);
         match self.range.split_once('/')? {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use tracing::debug;
 use tracing::field::display;
 
-/// The open connections, and what their last line is to say.
+/// The open connections, each with the content of its last line.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionLog {
     open: BTreeMap<ConnId, LoggedConnection>,
@@ -119,7 +119,7 @@ impl ConnectionLog {
     }
 }
 
-/// What is open when the shard ends is closed without a word of it.
+/// Writes the last line of the connections that end with their shard: no effect tells of them.
 impl Drop for ConnectionLog {
     fn drop(&mut self) {
         for (conn, LoggedConnection { client, user, .. }) in &self.open {

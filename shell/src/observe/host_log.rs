@@ -1,4 +1,4 @@
-//! What a host logs: its last inputs, kept for a broken invariant, and the steps of its connections.
+//! The log of a host: its last inputs, kept for a broken invariant, and the steps of its connections.
 
 use super::connection_log::ConnectionLog;
 use super::input_log::InputLog;

@@ -34,7 +34,7 @@ pub(crate) struct AlertSender {
     _lives: watch::Sender<()>,
 }
 
-/// What sends to one URL.
+/// The sender for one URL.
 struct Endpoint {
     url: HttpUrl,
     queue: Arc<NotificationQueue>,
@@ -170,7 +170,7 @@ mod tests {
     use std::io::Read;
     use tracing::subscriber::with_default;
 
-    /// What a notification of an endpoint leaves in the log.
+    /// The lines that a notification of an endpoint leaves in the log.
     fn logged(act: impl FnOnce(&mut Endpoint, Notification)) -> String {
         let figures = Arc::<NotificationFigures>::default();
         let queue = Arc::new(NotificationQueue::new(figures.clone()));

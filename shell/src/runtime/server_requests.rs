@@ -1,4 +1,4 @@
-//! What a shard asks of the process: to stop, or to read files again. Both are done where signals are handled.
+//! Requests of a shard to its process: to stop, or to read files again. Both are carried out where signals are handled.
 
 use crate::observe::reloads::Reloads;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Reload {
     pub changed: Vec<&'static str>,
 }
 
-/// What a shard has of the process that it runs in.
+/// The link of a shard to the process that it runs in.
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessLink {
     /// The last reload.

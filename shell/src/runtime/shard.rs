@@ -64,9 +64,9 @@ pub(crate) struct ShardRuntime {
     pub(crate) handshake_figures: HandshakeFigures,
     /// How long what is to be written waits for the flush.
     pub(crate) flush_delays: Histogram,
-    /// How long the thread writes at a stretch.
+    /// Durations for which the thread writes at a stretch, in seconds.
     pub(crate) flush_durations: Histogram,
-    /// How long it works at a stretch at anything else.
+    /// Durations for which it works at a stretch at anything else, in seconds.
     pub(crate) turn_durations: Histogram,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
@@ -86,7 +86,7 @@ pub(crate) struct ShardRuntime {
     pub(crate) requests: mpsc::Sender<ServerRequest>,
     /// The alerts of the settings.
     pub(super) alerts: Rc<Alerts>,
-    /// What becomes of their notifications.
+    /// The counts of their notifications.
     pub(crate) notifications: Arc<NotificationFigures>,
     /// The description of the API, served as `/openapi.json`.
     pub(crate) document: Document,
@@ -370,8 +370,8 @@ impl ShardRuntime {
         self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Progress::Ended))
     }
 
-    /// Counts how long the first of what is to be written has waited, when a flush begins. By the time at which the
-    /// calls to the host began.
+    /// Counts how long the first of what is to be written has waited, when a flush begins: from the beginning
+    /// of the call to the host that left it to the beginning of the flush.
     fn count_flush_delay(&self, now: Instant) {
         if let Some(since) = self.unflushed_since.get() {
             self.flush_delays.observe(now.since(since).as_secs_f64());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What the server does next.
+/// The next answer of the server.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// Answers 200 with this body.

@@ -21,7 +21,7 @@ fn refusal() -> Value {
     fields(&["error"], json!({"error": fields(&["message"], json!({"message": text(), "limit": schema::limit()}))}))
 }
 
-/// What a method about the server itself answers.
+/// The schema of the answer to a method about the server itself.
 pub(super) fn server_answer(kind: ServerMethodKind) -> Value {
     let names = json!({"type": "array", "items": text()});
     let result = match kind {

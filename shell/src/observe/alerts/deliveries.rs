@@ -1,4 +1,4 @@
-//! What becomes of the notifications of alerts, counted.
+//! Counts of the notifications of alerts, by how they ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

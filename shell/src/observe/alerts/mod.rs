@@ -31,7 +31,7 @@ struct WatchedAlert {
     state: AlertState,
     /// The time at which it was raised last, in milliseconds since 1970.
     raised_at: u64,
-    /// Where its changes go beside the log.
+    /// The queue that its changes go to, beside the log.
     queue: Option<Arc<NotificationQueue>>,
 }
 

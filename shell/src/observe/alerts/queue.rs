@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Notification {
     /// The name of the alert.
     pub(crate) alert: String,
-    /// What is sent.
+    /// The body of the request.
     pub(crate) body: String,
     pub(crate) changed_at: Instant,
 }
 
-/// What waits for one URL. A shard puts in, and another thread takes out; neither holds the lock for longer than that takes.
+/// The notifications that wait for one URL. A shard puts in, and another thread takes out; neither holds the lock for longer than that takes.
 #[derive(Debug)]
 pub(crate) struct NotificationQueue {
     waiting: Mutex<VecDeque<Notification>>,

@@ -86,7 +86,7 @@ pub struct AlertRule {
     pub hold: Duration,
     /// The figure at which the alert clears. Between it and the threshold, an alert stays what it was.
     pub clear: f64,
-    /// What a receiver is told of how much it matters.
+    /// The severity that a receiver is told.
     pub severity: Severity,
 }
 

@@ -89,7 +89,7 @@ pub(super) fn body(rule: &AlertRule, change: AlertChange, value: f64, times: Ale
     serde_json::to_string(&body).expect("it has no map with keys that are not text")
 }
 
-/// What a person is told.
+/// The texts for a person.
 fn annotations(rule: &AlertRule, value: f64, instance: &str) -> BTreeMap<&'static str, String> {
     let AlertRule { name, figure, threshold, hold, clear, .. } = rule;
     let figure = figure.name();

@@ -42,7 +42,7 @@ fn area(target: &str) -> &str {
     }
 }
 
-/// What is said, and the fields as members of an object, each behind a comma.
+/// The words of an event, and its fields as members of an object, each behind a comma.
 #[derive(Debug, Default)]
 struct EventFields {
     event: String,

@@ -218,6 +218,12 @@ impl Shard {
         self.hub.all_offered();
     }
 
+    /// Returns the name of a connection's protocol, as backends are told it; `None` where the connection has ended.
+    #[must_use]
+    pub fn protocol(&self, conn: ConnId) -> Option<&'static str> {
+        self.hub.protocol(conn)
+    }
+
     /// Whether a connection is not to be read from: an earlier command of its client waits, or more than a quarter of an outbox
     /// waits for its socket. Step 6 of [the turn contract](crate#the-turn-contract).
     #[must_use]

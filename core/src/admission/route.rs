@@ -31,19 +31,6 @@ pub enum Target {
     Octets {},
 }
 
-impl Target {
-    /// Returns the name of the protocol.
-    #[must_use]
-    pub fn protocol(&self) -> &'static str {
-        match self {
-            Self::Json { .. } => "json",
-            Self::Plain(_) => "plain",
-            #[cfg(test)]
-            Self::Octets {} => "octets",
-        }
-    }
-}
-
 /// The parameters in a URL of the `plain` protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {

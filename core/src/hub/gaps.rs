@@ -45,10 +45,8 @@ impl Hub {
             let join = self.next_join();
             let Some(before) = self.registry.interrupt(slot, room, join) else { continue };
             self.totals.gaps += 1;
-            self.step_in(slot, room, |room| StepChange::Left {
-                room,
-                cause: LeaveCause::Server(UnsubscribeReason::GAP),
-            });
+            let cause = LeaveCause::Server(UnsubscribeReason::GAP);
+            self.step(slot, |_| Some(StepChange::Left { room: room.clone(), cause }));
             if is_home_there {
                 let (client, reason) = (self.conns[slot].client, LeaveReason::Left);
                 self.requests.push_back(HomeRequest::Leave { room: room.clone(), client, join: before, reason });

@@ -245,7 +245,7 @@ impl Hub {
         };
         let slot = conn.slot;
         if is_new {
-            self.step_in(slot, &room, |room| StepChange::Joined { room });
+            self.step(slot, |_| Some(StepChange::Joined { room: room.clone() }));
         }
         if known != position {
             self.notice_gap_before(&room, slot, position);
@@ -350,9 +350,7 @@ impl Hub {
             self.go_on_after_answer(slot, was_spent);
         }
         if left.was_member {
-            if self.config.tells_steps {
-                self.step_in(slot, &left.room, |room| StepChange::Left { room, cause });
-            }
+            self.step(slot, |_| Some(StepChange::Left { room: left.room.clone(), cause }));
             self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join, reason });
         }
     }

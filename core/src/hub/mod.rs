@@ -331,17 +331,13 @@ impl Hub {
         self.effects.push(Effect::Event(Box::new(Event { seq: self.events, change })));
     }
 
-    /// Tells a step in the life of a connection, where somebody listens.
-    fn step(&mut self, slot: Slot, change: StepChange) {
+    /// Tells a step in the life of a connection, if the configuration asks for steps. Most do not, and make none.
+    #[inline]
+    fn step(&mut self, slot: Slot, change: impl FnOnce(&Conn) -> Option<StepChange>) {
         if self.config.tells_steps {
-            self.effects.push(Effect::Step(Box::new(ConnectionStep { conn: self.conns[slot].id, change })));
-        }
-    }
-
-    /// The same of a membership.
-    fn step_in(&mut self, slot: Slot, room: &RoomName, change: impl FnOnce(RoomName) -> StepChange) {
-        if self.config.tells_steps {
-            self.step(slot, change(room.clone()));
+            let conn = &self.conns[slot];
+            let step = change(conn).map(|change| Effect::Step(Box::new(ConnectionStep { conn: conn.id, change })));
+            self.effects.extend(step);
         }
     }
 

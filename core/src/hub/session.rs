@@ -69,12 +69,7 @@ impl Hub {
 
     /// Tells the user of a connection as a step, if the configuration asks for steps.
     pub(super) fn tell_user(&mut self, slot: Slot) {
-        if self.config.tells_steps
-            && let Some(open) = self.conns[slot].open()
-        {
-            let user = open.info.user.clone();
-            self.step(slot, StepChange::Authenticated { user });
-        }
+        self.step(slot, |conn| Some(StepChange::Authenticated { user: conn.open()?.info.user.clone() }));
     }
 
     /// Lets a token count for a connection. Returns the rooms that it is put into because of that, each with the reasons

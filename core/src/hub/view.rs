@@ -95,6 +95,11 @@ impl Hub {
         }
     }
 
+    /// The name of a connection's protocol; `None` where the connection has ended.
+    pub fn protocol(&self, conn: ConnId) -> Option<&'static str> {
+        self.find(conn).map(|conn| conn.protocol.name())
+    }
+
     /// The most bytes that wait for one socket. O(n) in the connections.
     pub fn largest_outbox(&self) -> usize {
         self.conns.iter().filter_map(|(_, conn)| conn.queue()).map(Queue::bytes).max().unwrap_or(0)

@@ -3,7 +3,7 @@
 use super::log;
 use crate::runtime::connections::Accepted;
 use crate::runtime::observer::Observer;
-use parlor_core::{ClientId, ConnId, ConnectionStep, Effect, End, Input, Instant, Now, Pending, StepChange};
+use parlor_core::{ClientId, ConnId, ConnectionStep, Effect, End, Input, Instant, Now, Pending, Shard, StepChange};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tracing::debug;
@@ -32,11 +32,11 @@ struct LoggedConnection {
 }
 
 impl Observer for ConnectionLog {
-    fn accepted(&mut self, now: Now, accepted: &Accepted, protocol: &'static str) {
+    fn accepted(&mut self, now: Now, accepted: &Accepted, shard: &Shard) {
         let followed = LoggedConnection {
             client: accepted.client(),
             address: accepted.address(),
-            protocol,
+            protocol: shard.protocol(accepted.conn()).unwrap_or_default(),
             since: now.mono,
             user: String::new(),
             messages_in: 0,

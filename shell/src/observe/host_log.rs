@@ -4,7 +4,7 @@ use super::connection_log::ConnectionLog;
 use super::input_log::InputLog;
 use crate::runtime::connections::Accepted;
 use crate::runtime::observer::Observer;
-use parlor_core::{ConnId, Effect, Input, Now, Pending};
+use parlor_core::{ConnId, Effect, Input, Now, Pending, Shard};
 
 /// The log of one host.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ impl HostLog {
 }
 
 impl Observer for HostLog {
-    fn accepted(&mut self, now: Now, accepted: &Accepted, protocol: &'static str) {
+    fn accepted(&mut self, now: Now, accepted: &Accepted, shard: &Shard) {
         if let Some(connections) = &mut self.connections {
-            connections.accepted(now, accepted, protocol);
+            connections.accepted(now, accepted, shard);
         }
     }
 

@@ -126,10 +126,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// # Errors
     /// The reason for which the shard refuses it.
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<Accepted, Refused> {
-        let (client, address, protocol) = (ClientId(upgrade.client), upgrade.address, upgrade.target.protocol());
+        let (client, address) = (ClientId(upgrade.client), upgrade.address);
         let conn = self.shard.accept(now, upgrade)?;
         let accepted = Accepted { conn, client, address };
-        self.observer.accepted(now, &accepted, protocol);
+        self.observer.accepted(now, &accepted, &self.shard);
         Ok(accepted)
     }
 

@@ -5,8 +5,8 @@ use parlor_core::{ConnId, Effect, Input, Now, Pending, Shard};
 
 /// Receives each input of a shard, and its effects.
 pub trait Observer {
-    /// Called when a connection was accepted, with the name of its protocol.
-    fn accepted(&mut self, _now: Now, _accepted: &Accepted, _protocol: &'static str) {}
+    /// Called when a connection was accepted.
+    fn accepted(&mut self, _now: Now, _accepted: &Accepted, _shard: &Shard) {}
 
     /// Called before the input that reports that so many bytes of what was pending were written.
     fn wrote(&mut self, _conn: ConnId, _pending: &Pending<'_>, _bytes: usize) {}

@@ -154,7 +154,7 @@ fn bind(
     kind: ListenerKind,
     handed: &mut HandedSockets,
 ) -> Result<(Vec<Listener<TcpListener>>, Vec<SocketAddr>), String> {
-    let mut sockets = handed.of(kind);
+    let mut sockets = handed.take_all(kind);
     if sockets.is_empty() {
         for address in settings.listeners(kind).into_iter().flat_map(Listen::addresses) {
             let unusable = |error: io::Error| format!("cannot listen on {address} ({}): {error}", kind.setting());

@@ -1,6 +1,7 @@
 //! A room as the `plain` protocol tells of it: messages, each with its position behind it where the log has it, and what
 //! the server itself says.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::time::Duration;
@@ -150,16 +151,10 @@ impl FollowedRoom {
     }
 }
 
-/// A value of a query (RFC 3986 section 2.3).
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte.into()),
-            _ => out += &format!("%{byte:02X}"),
-        }
-    }
-    out
+/// A value of a query: all but the unreserved characters of RFC 3986 section 2.3 are encoded.
+fn encoded(text: &str) -> PercentEncode<'_> {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, RESERVED)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::forwarded::{self, Scheme, Source};
 use super::response::{self, LoggedRefusal, ResponseBody, SOON, restarting};
+use super::server_methods::{ServerMethod, ServerMethodKind};
 use super::session::HttpSession;
 use super::{api, head, status_paths, upgrade};
 use crate::config::ListenerKind;
@@ -19,8 +20,6 @@ use tokio::task::yield_now;
 
 /// The prefix of the paths of API calls.
 const API: &str = "/api/";
-/// The call to stop, which a server that stops, or is broken, answers as any other.
-const DRAIN: &str = "/api/drain";
 
 /// Answers one request, keeps the session's state, and logs a refusal.
 pub(super) async fn answer(
@@ -71,7 +70,9 @@ async fn route(
     let path = request.uri().path();
     let is_hidden = is_hidden(shard, session, path);
     let is_status = !is_hidden && status_paths::is_status(path);
-    let is_answered_always = is_status || path == DRAIN;
+    // A server that stops, or is broken, is told to stop as any other.
+    let method = path.strip_prefix(API).and_then(ServerMethod::named);
+    let is_answered_always = is_status || method.is_some_and(|method| method.kind == ServerMethodKind::Drain);
     if shard.is_stopping() && !is_answered_always {
         return response::stopping();
     }

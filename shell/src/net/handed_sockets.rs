@@ -13,10 +13,7 @@ const INTERNAL: &str = "internal";
 
 /// The sockets that were handed over, none where the server was started in any other way.
 #[derive(Debug, Default)]
-pub struct HandedSockets {
-    public: Vec<TcpListener>,
-    internal: Vec<TcpListener>,
-}
+pub struct HandedSockets(Vec<(ListenerKind, TcpListener)>);
 
 impl HandedSockets {
     /// Takes them. They are gone from the environment then.
@@ -27,19 +24,15 @@ impl HandedSockets {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
         let mut handed = ListenFd::from_env();
-        let mut sockets = Self::default();
-        for at in 0..handed.len() {
+        let count = handed.len();
+        let take = |at| {
             let name = names.next().unwrap_or_default();
-            let wrong = |why: String| format!("socket {} of the service manager ({name:?}): {why}", at + 1);
-            let taken = handed.take_tcp_listener(at).map_err(|error| wrong(error.to_string()))?;
-            let socket = taken.ok_or_else(|| wrong("it is not there".into()))?;
-            if !SockRef::from(&socket).is_listener().map_err(|error| wrong(error.to_string()))? {
-                return Err(wrong("it does not listen; expected ListenStream= with a port".into()));
-            }
-            socket.set_nonblocking(true).map_err(|error| wrong(error.to_string()))?;
-            if name == INTERNAL { sockets.internal.push(socket) } else { sockets.public.push(socket) }
-        }
-        Ok(sockets)
+            let kind = if name == INTERNAL { ListenerKind::Internal } else { ListenerKind::Public };
+            let socket = listening(&mut handed, at);
+            let socket = socket.map_err(|why| format!("socket {} of the service manager ({name:?}): {why}", at + 1))?;
+            Ok((kind, socket))
+        };
+        (0..count).map(take).collect::<Result<_, _>>().map(Self)
     }
 
     /// The addresses of those of a kind; empty where the server has to bind its own.
@@ -47,18 +40,22 @@ impl HandedSockets {
     /// # Errors
     /// The system's.
     pub(crate) fn addresses(&self, kind: ListenerKind) -> io::Result<Vec<SocketAddr>> {
-        let sockets = match kind {
-            ListenerKind::Public => &self.public,
-            ListenerKind::Internal => &self.internal,
-        };
-        sockets.iter().map(TcpListener::local_addr).collect()
+        self.0.iter().filter(|(own, _)| *own == kind).map(|(_, socket)| socket.local_addr()).collect()
     }
 
-    /// Those of a kind.
-    pub(crate) fn of(&mut self, kind: ListenerKind) -> Vec<TcpListener> {
-        std::mem::take(match kind {
-            ListenerKind::Public => &mut self.public,
-            ListenerKind::Internal => &mut self.internal,
-        })
+    /// Takes those of a kind out.
+    pub(crate) fn take_all(&mut self, kind: ListenerKind) -> Vec<TcpListener> {
+        self.0.extract_if(.., |(own, _)| *own == kind).map(|(_, socket)| socket).collect()
     }
+}
+
+/// A socket by its number, if it listens.
+fn listening(handed: &mut ListenFd, at: usize) -> Result<TcpListener, String> {
+    let no_socket = |error: io::Error| error.to_string();
+    let socket = handed.take_tcp_listener(at).map_err(no_socket)?.ok_or("it is not there")?;
+    if !SockRef::from(&socket).is_listener().map_err(no_socket)? {
+        return Err("it does not listen; expected ListenStream= with a port".into());
+    }
+    socket.set_nonblocking(true).map_err(no_socket)?;
+    Ok(socket)
 }

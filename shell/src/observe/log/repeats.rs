@@ -35,10 +35,8 @@ impl Repeats {
 
     /// Takes a line. Returns it unless it says what another one has just said. What is due has to be taken before.
     pub(super) fn take(&mut self, now: Instant, line: String) -> Option<String> {
-        let after_time = self.format.time_bytes();
-        let words = |line: &str| line.get(after_time..).unwrap_or_default().to_owned();
-        let said = words(&line);
-        if let Some(known) = self.recent.iter_mut().find(|known| words(&known.line) == said) {
+        let said = self.format.words(&line);
+        if let Some(known) = self.recent.iter_mut().find(|known| self.format.words(&known.line) == said) {
             known.held += 1;
             known.line = line;
             return None;
@@ -86,13 +84,14 @@ impl Repeats {
 }
 
 impl LogFormat {
-    /// Bytes of a line up to the end of its time, which all of them have in the same form.
-    fn time_bytes(self) -> usize {
+    /// The part of a line behind its time, which all of them have in the same form.
+    fn words(self, line: &str) -> &str {
         const TIME: usize = "2026-01-01T00:00:00.000000Z".len();
-        match self {
+        let after_time = match self {
             Self::Text => TIME,
             Self::Json => TIME + r#"{"time":"""#.len(),
-        }
+        };
+        line.get(after_time..).unwrap_or_default()
     }
 
     /// The line with the number of lines that it stands for.

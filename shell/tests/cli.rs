@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The program with nothing of the environment of the tests.
 fn parlor(arguments: &[&str]) -> Command {
@@ -422,6 +422,12 @@ fn shells_complete_commands_and_flags_where_they_are_known() {
     ] {
         assert_eq!(has(words, flag), expected, "{words}: {}", complete(words));
     }
+    let mut child = parlor(&["completions", "bash"]).stdout(Stdio::piped()).spawn().unwrap();
+    // Longer than a server would wait for whoever reads what it prints, and the script is more than a pipe holds.
+    thread::sleep(Duration::from_millis(1500));
+    let mut read = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut read).unwrap();
+    assert!(child.wait().unwrap().success() && read == script("bash"), "{} bytes of it", read.len());
     assert!(script("zsh").starts_with("#compdef parlor") && script("fish").contains("complete -c parlor"));
     assert_eq!(run(parlor(&["completions", "csh"])).0, Some(2));
 }

@@ -212,6 +212,16 @@ fn lines_that_say_the_same_are_summed_up() {
 }
 
 #[test]
+fn a_call_to_stop_is_a_line_by_the_level_of_calls() {
+    let flags = ["--log-level", "off, api=info", "--log-format", "json", "--api-key", KEY, "--dev", "true"];
+    let mut program = Program::start(&flags);
+    assert_eq!(api(program.address, "drain", &json!({})).status, 200);
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    assert!(log.contains(r#""method":"drain""#), "{log}");
+}
+
+#[test]
 fn frames_that_leave_in_several_writes_are_all_counted() {
     const FRAMES: u64 = 100;
     let flags = ["--log-level", "off, connections=debug", "--log-format", "json", "--api-key", KEY, "--dev", "true"];

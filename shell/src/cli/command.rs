@@ -84,6 +84,5 @@ impl OperatorCommand {
 
 /// Prints the script of `completions`, which knows all commands.
 fn print_completions(flags: &ArgMatches, _: &Variables) -> Result<(), CommandError> {
-    completions::print(flags, COMMANDS.iter().map(OperatorCommand::command).collect());
-    Ok(())
+    completions::print(flags, COMMANDS.iter().map(OperatorCommand::command).collect())
 }

@@ -1,11 +1,11 @@
 //! `parlor completions`: a script by which a shell completes the command line.
 
+use super::outcome::CommandError;
 use crate::config;
-use crate::observe::log;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use clap_complete::aot::{Bash, Fish, Generator, Zsh, generate};
-use std::io;
+use std::io::{self, Write};
 
 const SHELL: &str = "SHELL";
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
@@ -23,14 +23,18 @@ pub(super) fn arguments(command: Command) -> Command {
 }
 
 /// Prints the script for the shell that the flags name. It knows these commands beside those of the server.
-pub(super) fn print(flags: &ArgMatches, others: Vec<Command>) {
+///
+/// # Errors
+/// Failed, where it cannot be written. Whoever reads it may take any time: it is more than a pipe holds.
+pub(super) fn print(flags: &ArgMatches, others: Vec<Command>) -> Result<(), CommandError> {
     let command = whole(others);
     let script = match flags.get_one::<String>(SHELL).map(String::as_str) {
         Some("bash") => script(command, Bash),
         Some("zsh") => script(command, Zsh),
         _ => script(command, Fish),
     };
-    log::print(io::stdout(), script);
+    let written = io::stdout().write_all(script.as_bytes());
+    written.map_err(|error| CommandError::Failed(format!("cannot write the script: {error}")))
 }
 
 fn script(mut command: Command, shell: impl Generator) -> String {

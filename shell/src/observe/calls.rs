@@ -49,6 +49,11 @@ impl CallLine {
     }
 }
 
+/// Whether lines about calls are logged.
+fn is_logged() -> bool {
+    enabled!(target: log::API, Level::INFO)
+}
+
 /// The room, user, client or token that a call is about, where it changes something.
 #[derive(Debug, Default)]
 struct CallTarget {
@@ -173,7 +178,7 @@ impl CallLog {
         method: &str,
         command: &Command,
     ) -> Option<CallRecord<'_>> {
-        if !enabled!(target: log::API, Level::INFO) {
+        if !is_logged() {
             return None;
         }
         let target = |call: &Result<Command, Error>| call.as_ref().ok().and_then(CallTarget::of);
@@ -191,7 +196,7 @@ impl CallLog {
 
     /// Gathers the line of a call about the server itself.
     pub(crate) fn note(&self, key: &Arc<str>, address: IpAddr, method: &'static str, error: Option<&Error>) {
-        if enabled!(Level::INFO) {
+        if is_logged() {
             let (result, code) = match error {
                 None => ("done", None),
                 Some(error) => ("refused", Some(error.code.number())),

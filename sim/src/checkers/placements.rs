@@ -26,8 +26,8 @@ struct OpenCall {
 struct PlacedClient {
     id: ClientId,
     is_json: bool,
-    /// The user of the token that it has shown last, and the one that it has read that it is.
-    shown: Option<String>,
+    /// The users of the tokens that it has shown, and the one that it has read that it is.
+    shown: BTreeSet<String>,
     user: Option<String>,
     /// The rooms of its commands that wait for their answers and may put it elsewhere; empty for all rooms.
     asked: Vec<String>,
@@ -84,7 +84,7 @@ impl Placements {
     fn comes(&mut self, client: usize, upgrade: &Upgrade) {
         self.forget(client);
         let (id, is_json) = (ClientId(upgrade.client), matches!(upgrade.target, Target::Json { .. }));
-        self.clients.insert(client, PlacedClient { id, is_json, shown: None, user: None, asked: Vec::new() });
+        self.clients.insert(client, PlacedClient { id, is_json, shown: BTreeSet::new(), user: None, asked: Vec::new() });
     }
 
     /// A client is put elsewhere by something else, in this room or, where it has no name, in any.
@@ -108,10 +108,12 @@ impl Placements {
     /// A client reads a frame that is no answer.
     fn reads(&mut self, client: usize, text: &Value) {
         if let Some(known) = self.clients.get_mut(&client).filter(|known| !known.is_json && text["n"].is_null()) {
-            // A plain client is greeted with its first token, if at all; what it shows later is answered.
+            // A plain client is greeted with its first token, if at all; what it shows later is answered. Where it has shown
+            // those of several users before it reads the greeting, that may be of any.
             let is_greeted = text["type"] == "connection" && text["authenticated"] == true;
+            let only = known.shown.first().filter(|_| is_greeted && known.shown.len() == 1);
             let user = if text["type"] == "authenticated" { text["user"].as_str() } else { None };
-            let user = known.shown.clone().filter(|_| is_greeted).or_else(|| user.map(Into::into));
+            let user = only.cloned().or_else(|| user.map(Into::into));
             if user.is_some() {
                 known.asked.pop();
             }
@@ -145,7 +147,7 @@ impl Placements {
                 self.forget_moves(client, "");
                 let shown = verdict.as_ref().ok().map(|verified| verified.claims().sub.clone());
                 if let Some(known) = self.clients.get_mut(&client) {
-                    known.shown = shown;
+                    known.shown.extend(shown);
                 }
             }
             _ => {}

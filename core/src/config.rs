@@ -1,4 +1,4 @@
-//! The configuration of a shard, which does not change after its creation.
+//! The configuration of a shard. It changes as a whole, by [`Input::Configured`](crate::Input::Configured).
 
 use crate::admission::route::{RouteError, Routes, Target};
 use crate::limits::Limits;
@@ -49,6 +49,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// # Panics
+    /// Panics when limits or policies contradict each other.
+    pub(crate) fn assert_valid(&self) {
+        let valid = self.namespaces.policies().try_for_each(|policy| policy.validate(&self.limits));
+        if let Err(wrong) = self.limits.validate().and(valid) {
+            panic!("{wrong}");
+        }
+    }
+
     /// Returns the policy that holds in a room.
     pub(crate) fn policy(&self, room: &RoomName) -> &Policy {
         self.namespaces.get(room.policy())

@@ -3,11 +3,13 @@
 use crate::admission::route::Target;
 use crate::api::Command;
 use crate::close::CloseCause;
+use crate::config::Config;
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::LinkMessage;
 use crate::node::ShardId;
 use crate::token::{BadToken, VerifiedClaims};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -160,6 +162,12 @@ pub enum Input {
         /// The shard that was lost.
         shard: ShardId,
     },
+    /// The configuration changes, for what comes next: connections and memberships stay. What logs retain is brought within it
+    /// over the next turns. It has every namespace that the one before has.
+    Configured {
+        /// The configuration from now on.
+        config: Box<Config>,
+    },
     /// Time has passed: at [`crate::Shard::poll_timeout`] or at any other moment.
     Tick,
     /// The server shuts down: no connection is accepted any more, and each is closed with 3001, one after
@@ -190,6 +198,7 @@ impl Input {
             | Self::Call { .. }
             | Self::Link { .. }
             | Self::ShardLost { .. }
+            | Self::Configured { .. }
             | Self::Tick
             | Self::Shutdown => None,
         }

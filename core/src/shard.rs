@@ -107,10 +107,7 @@ impl Shard {
     /// [`crate::Policy::validate`].
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        let valid = config.namespaces.policies().try_for_each(|policy| policy.validate(&config.limits));
-        if let Err(wrong) = config.limits.validate().and(valid) {
-            panic!("{wrong}");
-        }
+        config.assert_valid();
         let word = |at: usize| {
             let bytes: [u8; 8] = core::array::from_fn(|byte| seed[at * 8 + byte]);
             u64::from_le_bytes(bytes)
@@ -160,7 +157,8 @@ impl Shard {
     /// Handles one input: steps 2 and 3 of [the turn contract](crate#the-turn-contract). It never fails.
     ///
     /// # Panics
-    /// When effects of the turn before were not taken, or when a guarantee is broken.
+    /// When effects of the turn before were not taken, when a guarantee is broken, or when a new configuration contradicts
+    /// itself or lacks a namespace of the one before.
     pub fn handle(&mut self, now: Now, input: Input) -> Turn<'_> {
         assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
         let mono = self.hub.begin(now);
@@ -184,7 +182,7 @@ impl Shard {
         let mono = self.hub.go_on_at(now);
         self.hub.resume();
         self.run_turn(mono);
-        self.end_departures(mono);
+        self.do_home_work(mono);
         Turn { effects: self.hub.effects.drain(..) }
     }
 
@@ -193,16 +191,17 @@ impl Shard {
     /// turn is very long. Inputs that come in before that work is resumed go before it, but for those of the same client.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.hub.has_work() || self.has_departures()
+        self.hub.has_work() || self.has_home_work()
     }
 
     fn id(&self) -> ShardId {
         self.home.outgoing.shard
     }
 
-    /// Returns `true` when members of lost hubs, or users whose absence was over, have not left yet.
-    fn has_departures(&self) -> bool {
-        self.absences_due.is_some() || self.home.has_lost_members()
+    /// Returns `true` when members of lost hubs, or users whose absence was over, have not left yet, or logs are not within
+    /// the configuration yet.
+    fn has_home_work(&self) -> bool {
+        self.absences_due.is_some() || self.home.has_lost_members() || self.home.is_unadjusted()
     }
 
     /// Whether a connection may have been given a quarter of `outbox_frames` or `outbox_bytes` since [`Shard::all_offered`]. No
@@ -369,10 +368,11 @@ impl Shard {
                 self.absences_due = Some(now);
             }
             Some(ForHome::ShardLost(shard)) => self.home.lose_hub(shard),
+            Some(ForHome::Configured(config)) => self.reconfigure(*config),
             None => {}
         }
         self.run_turn(now);
-        self.end_departures(now);
+        self.do_home_work(now);
     }
 
     /// Carries messages between hub and home, first in, first out, until neither has anything left to do. Those for another
@@ -400,10 +400,14 @@ impl Shard {
         self.hub.arm_tickets();
     }
 
-    /// Ends the memberships of lost hubs, and the absences that were due at the last tick, one after the other, within what a
-    /// turn may do.
-    fn end_departures(&mut self, now: Instant) {
-        while self.has_departures() && !self.hub.has_done_enough() {
+    /// Ends the memberships of lost hubs and the absences that were due at the last tick, and brings logs within the
+    /// configuration, one after the other, within what a turn may do.
+    fn do_home_work(&mut self, now: Instant) {
+        while self.has_home_work() && !self.hub.has_done_enough() {
+            if let Some(places) = self.home.adjust_next(now, &self.config) {
+                self.hub.visit(places);
+                continue;
+            }
             let is_one = self.home.remove_lost_member(now, &self.config)
                 || self.absences_due.is_some_and(|due| self.home.end_due_absence(due));
             if !is_one {
@@ -411,6 +415,16 @@ impl Shard {
             }
             self.run_turn(now);
         }
+    }
+
+    /// Goes on with another configuration.
+    fn reconfigure(&mut self, mut config: Config) {
+        config.namespaces = config.namespaces.following(&self.config.namespaces);
+        config.assert_valid();
+        let config = Rc::new(config);
+        self.home.reconfigure(&self.config.limits, &config);
+        self.hub.reconfigure(Rc::clone(&config));
+        self.config = config;
     }
 
     #[cold]

@@ -41,13 +41,13 @@ impl Idempotency {
     ) -> u64 {
         let known = (room.clone(), key);
         self.answers.insert(known.clone(), position);
-        self.order.push_back((now.after(limits.idempotency_window), known));
-        let mut forgotten = 0;
-        while self.order.len() > limits.idempotency_keys {
-            self.forget_oldest();
-            forgotten += 1;
-        }
-        forgotten
+        // Where the window was shortened, those before it are the first to be forgotten all the same.
+        let until = self.order.back().map_or(Instant(0), |(until, _)| *until).max(now.after(limits.idempotency_window));
+        self.order.push_back((until, known));
+        // More of them are above the bound only where it was lowered, and are not forgotten in one turn.
+        let forgotten = self.order.len().saturating_sub(limits.idempotency_keys).min(2);
+        (0..forgotten).for_each(|_| self.forget_oldest());
+        forgotten as u64
     }
 
     /// Forgets the keys that are older than `idempotency_window`.

@@ -1,6 +1,7 @@
 //! The home: the one place on a node that orders each room, with its log, its members and its presence.
 
 mod absences;
+mod adjust;
 mod charges;
 mod epochs;
 mod errands;
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, index};
 use crate::limits::Limit;
+use crate::limits::WidestBounds;
 use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason, PresenceQuery, Ticket, UserCommand};
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
@@ -37,6 +39,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use charges::Charges;
+use core::ops::Range;
 use epochs::Epochs;
 use errands::Errands;
 use fullness::Fullness;
@@ -79,6 +82,9 @@ pub(crate) struct Home {
     errands: Errands,
     /// Members of hubs that were lost, which have not left yet.
     lost: VecDeque<LostMember>,
+    /// The first log that may not be within the configuration yet, and the end of those; `None` once all are.
+    unadjusted: Option<Range<usize>>,
+    bounds: WidestBounds,
     /// The node, whose hubs carry out commands for users.
     pub node: Node,
     pub outgoing: Outgoing,
@@ -122,6 +128,8 @@ impl Home {
             keys,
             errands: Errands::default(),
             lost: VecDeque::new(),
+            unadjusted: None,
+            bounds: WidestBounds::default(),
             node: Node::SINGLE,
             outgoing: Outgoing::new(ShardId::FIRST),
         }
@@ -308,13 +316,16 @@ impl Home {
     /// Asserts that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8). O(n) in the
     /// logs, members and publications.
     pub fn audit(&self, config: &Config) {
-        self.idempotency.audit(&config.limits);
+        let limits = self.bounds.of(config);
+        self.idempotency.audit(limits);
         assert_eq!(self.by_name.len(), self.logs.len(), "G3: every log has one name");
-        assert!(self.numbered <= config.limits.logs, "G6: logs are bounded");
-        assert!(self.with_members <= config.limits.logs, "G6: rooms are bounded");
-        assert!(self.absences.len() <= config.limits.absences, "G6: absences are bounded");
+        assert!(self.numbered <= limits.logs, "G6: logs are bounded");
+        assert!(self.with_members <= limits.logs, "G6: rooms are bounded");
+        assert!(self.absences.len() <= limits.absences, "G6: absences are bounded");
         self.absences.audit();
-        assert!(self.bytes() <= config.limits.history_bytes, "G6: history is bounded");
+        let is_adjusted = self.unadjusted.is_none();
+        let most_bytes = if is_adjusted { config.limits.history_bytes } else { limits.history_bytes };
+        assert!(self.bytes() <= most_bytes, "G6: history is bounded");
         let mut armed = 0;
         for (at, log) in &self.logs {
             assert_eq!(self.find(&log.name), Some(index(at)), "G3: a log is found by its name");
@@ -327,14 +338,17 @@ impl Home {
                 log.eviction_order(),
                 "G3: an idle log is at its position in the order of eviction"
             );
-            assert_eq!(log.armed.deadline(), Self::deadline(log, config), "G6: the deadline of a log is armed");
+            if is_adjusted {
+                assert_eq!(log.armed.deadline(), Self::deadline(log, config), "G6: the deadline of a log is armed");
+                log.audit_bounds(config);
+            }
             if log.armed.deadline().is_set() {
                 armed += 1;
                 assert!(self.timers.holds(index(at), log.armed), "G7: a deadline is in the queue");
             }
-            let most = Self::most_members(&log.name, config);
+            let most = Self::most_members(&log.name, limits);
             assert!(log.members.len() <= most, "G6: connections of a user are bounded");
-            log.audit(config);
+            log.audit();
         }
         let count = |which: fn(&Log) -> bool| self.logs.iter().filter(|(_, log)| which(log)).count();
         assert_eq!(self.idle.len(), count(|log| log.members.is_empty()), "G3: no evicted log is idle");
@@ -553,9 +567,11 @@ impl Home {
         let position = log.position();
         let publication = Arc::new(Publication { epoch: position.epoch, offset, prev, draft });
         if config.keeps_history(room) {
+            // What a lowered limit leaves above it is dropped over several turns, not by whoever publishes next.
+            let most = config.limits.history_bytes.max(self.charges.bytes());
             log.retain(now, Arc::clone(&publication), config, &mut self.charges);
             self.update_fullness(at);
-            self.enforce_history_bytes(now, at, config);
+            self.enforce_history_bytes(now, at, most, config);
         }
         if found.is_none() && !self.logs[at as usize].retains() {
             self.evict_log(at);
@@ -613,12 +629,12 @@ impl Home {
         }
     }
 
-    /// Drops the oldest publications of the fullest logs until all are within `history_bytes`. The deadline of `at`,
-    /// which has just been published to, is armed by the caller.
-    fn enforce_history_bytes(&mut self, now: Instant, at: u32, config: &Config) {
-        while self.bytes() > config.limits.history_bytes {
+    /// Drops the oldest publications of the fullest logs until all have at most so many bytes. The deadline of `at`, which has
+    /// just been published to, is armed by the caller.
+    fn enforce_history_bytes(&mut self, now: Instant, at: u32, most: usize, config: &Config) {
+        while self.bytes() > most {
             let fullest = self.fullness.fullest().expect("retained bytes belong to a log");
-            while self.bytes() > config.limits.history_bytes && self.fullness.fullest() == Some(fullest) {
+            while self.bytes() > most && self.fullness.fullest() == Some(fullest) {
                 self.logs[fullest as usize].drop_oldest(&mut self.charges);
                 self.evictions.history_bytes += 1;
                 self.update_fullness(fullest);

@@ -4,7 +4,7 @@ use super::members::Member;
 use super::{Home, LeftRoom};
 use crate::config::{Config, UserLimit};
 use crate::error::{Error, ErrorCode};
-use crate::limits::Limit;
+use crate::limits::{Limit, Limits};
 use crate::link::HomeEvent;
 use crate::names::RoomName;
 use crate::time::Instant;
@@ -12,8 +12,8 @@ use alloc::format;
 
 impl Home {
     /// Returns the number of members that a room may have: `connections_per_user` in a personal room.
-    pub(super) fn most_members(room: &RoomName, config: &Config) -> usize {
-        let most = config.limits.connections_per_user.filter(|_| room.is_reserved());
+    pub(super) fn most_members(room: &RoomName, limits: &Limits) -> usize {
+        let most = limits.connections_per_user.filter(|_| room.is_reserved());
         most.map_or(usize::MAX, core::num::NonZero::get)
     }
 
@@ -27,7 +27,7 @@ impl Home {
         config: &Config,
     ) -> Result<(), Error> {
         let Some(at) = found else { return Ok(()) };
-        let most = Self::most_members(room, config);
+        let most = Self::most_members(room, &config.limits);
         let members = &self.logs[at as usize].members;
         let takes_place = config.user_limit == UserLimit::Replace && !member.is_return;
         if takes_place || members.len() < most || members.has(member.info.client) {
@@ -40,7 +40,7 @@ impl Home {
 
     /// Takes the connections of a user that are too many out of its personal room, the oldest first, and has them closed.
     pub(super) fn displace_oldest(&mut self, now: Instant, room: &RoomName, config: &Config) {
-        let most = Self::most_members(room, config);
+        let most = Self::most_members(room, &config.limits);
         while self.member_count(room) > most
             && let Some(at) = self.find(room)
             && let Some((client, hub, join)) = self.logs[at as usize].members.oldest()

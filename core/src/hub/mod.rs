@@ -48,6 +48,7 @@ use crate::effect::{Change, Effect, Event};
 use crate::ids::{ClientId, ConnId, Slot};
 use crate::input::{Input, Lost, Violation};
 use crate::limits::Limit;
+use crate::limits::WidestBounds;
 use crate::limits::gcra::Gcra;
 use crate::link::{HomeEvent, HomeRequest, JoinId, LinkContent, Ticket};
 use crate::map::{Keys, Map};
@@ -79,12 +80,15 @@ pub(crate) enum ForHome {
     Tick,
     /// A shard was lost, with its hub.
     ShardLost(ShardId),
+    /// The configuration changes.
+    Configured(Box<Config>),
 }
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
     config: Rc<Config>,
+    bounds: WidestBounds,
     /// The node, which says where rooms have their homes.
     pub node: Node,
     /// Which of the node's shards this is.
@@ -164,6 +168,7 @@ impl Hub {
     pub fn new(config: Rc<Config>, keys: Keys) -> Self {
         Self {
             config,
+            bounds: WidestBounds::default(),
             node: Node::SINGLE,
             shard: ShardId::FIRST,
             now: Now::default(),
@@ -198,6 +203,12 @@ impl Hub {
             requests: VecDeque::new(),
             effects: Vec::new(),
         }
+    }
+
+    /// Goes on with another configuration. Connections keep what they were told of the one before, and deadlines that are set.
+    pub fn reconfigure(&mut self, config: Rc<Config>) {
+        self.bounds.widen(&self.config.limits, &config.limits);
+        self.config = config;
     }
 
     /// Takes the time of a turn. A clock that goes back is held where it was.
@@ -252,6 +263,7 @@ impl Hub {
                 self.for_home = Some(ForHome::ShardLost(shard));
                 self.shard_lost(shard);
             }
+            Input::Configured { config } => self.for_home = Some(ForHome::Configured(config)),
             Input::Tick => {
                 self.for_home = Some(ForHome::Tick);
                 self.tick();

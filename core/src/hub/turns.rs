@@ -44,6 +44,11 @@ impl Hub {
         self.is_spent() || self.has_looked_enough() || (self.config.bounded_turns && is_long)
     }
 
+    /// Counts so many rooms or publications that the home has looked at.
+    pub fn visit(&mut self, places: usize) {
+        self.budget.visit(places);
+    }
+
     /// Whether this turn is to look at nothing more.
     pub(super) fn has_looked_enough(&self) -> bool {
         self.config.bounded_turns && self.budget.visited >= VISITS_PER_TURN

@@ -24,7 +24,9 @@ pub use gcra::Gcra;
 pub use table::{Limit, Limits};
 pub use value::{Rate, Value, ValueMut};
 
+use crate::config::Config;
 use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -124,6 +126,35 @@ impl Limits {
     /// most.
     const fn largest_room(&self) -> usize {
         self.room_name_bytes.saturating_mul(2).saturating_add(ROOM_BYTES)
+    }
+}
+
+/// The widest limits that there have been: where a limit is lowered, what is there stays.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WidestBounds(Option<Box<Limits>>);
+
+impl WidestBounds {
+    /// Takes in that these limits follow those.
+    pub fn widen(&mut self, before: &Limits, after: &Limits) {
+        let widest = self.0.get_or_insert_with(|| Box::new(before.clone()));
+        for limit in Limit::ALL {
+            match (widest.value_mut(*limit), after.value(*limit)) {
+                (ValueMut::Count(widest), Value::Count(after)) | (ValueMut::Bytes(widest), Value::Bytes(after)) => {
+                    *widest = after.max(*widest);
+                }
+                (ValueMut::OptionalCount(widest), Value::OptionalCount(after)) => {
+                    *widest = widest.zip(after).map(|(widest, after)| widest.max(after));
+                }
+                // Neither bounds what is there.
+                (ValueMut::Duration(_) | ValueMut::Rate(_), _) => {}
+                _ => unreachable!("a limit is of one kind"),
+            }
+        }
+    }
+
+    /// Returns the bounds of what is there now.
+    pub fn of<'a>(&'a self, config: &'a Config) -> &'a Limits {
+        self.0.as_deref().unwrap_or(&config.limits)
     }
 }
 

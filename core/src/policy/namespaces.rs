@@ -65,6 +65,33 @@ impl Namespaces {
         self
     }
 
+    /// Returns these policies for names that were parsed with those before: a prefix that was there keeps its id.
+    ///
+    /// # Panics
+    /// Panics when a prefix that was there is not, and when there are namespaces now where there were none, or the other way
+    /// round: a name would then have another policy than the same name before.
+    #[must_use]
+    pub(crate) fn following(mut self, before: &Self) -> Self {
+        let (Some(by_prefix), Some(known)) = (&mut self.by_prefix, &before.by_prefix) else {
+            assert!(self.by_prefix.is_none() && before.by_prefix.is_none(), "namespaces are there as before");
+            return self;
+        };
+        let ids = known.iter().map(|(prefix, id)| (prefix.clone(), *id));
+        let mut policies = alloc::vec![self.policies[0].clone(), self.policies[1].clone()];
+        let mut ordered = Map::with_hasher(Keys(0, 0));
+        for (prefix, id) in ids {
+            let now = by_prefix.swap_remove(&prefix).expect("every namespace is there as before");
+            assert_eq!(usize::from(id.0), policies.len(), "namespaces are numbered in their order");
+            policies.push(self.policies[usize::from(now.0)].clone());
+            ordered.insert(prefix, id);
+        }
+        for (prefix, now) in by_prefix.drain(..) {
+            ordered.insert(prefix, PolicyId(u16::try_from(policies.len()).expect("there are at most MOST namespaces")));
+            policies.push(self.policies[usize::from(now.0)].clone());
+        }
+        Self { policies, by_prefix: Some(ordered) }
+    }
+
     /// Returns the policy of a name. O(length of the prefix).
     ///
     /// # Errors

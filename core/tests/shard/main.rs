@@ -18,6 +18,7 @@ mod plain;
 mod policies;
 mod presence;
 mod presence_grace;
+mod reconfigure;
 mod recovery;
 mod revocation;
 mod rooms;

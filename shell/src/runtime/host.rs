@@ -253,6 +253,12 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
+    /// Goes on with another configuration and other keys of tokens.
+    pub fn reconfigure(&mut self, now: Now, config: Config, verifier: TokenVerifier) {
+        self.env.verifier = verifier;
+        self.turn(now, Input::Configured { config: config.into() });
+    }
+
     /// Begins to close every connection.
     pub fn shut_down(&mut self, now: Now) {
         self.turn(now, Input::Shutdown);

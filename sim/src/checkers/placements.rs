@@ -84,7 +84,8 @@ impl Placements {
     fn comes(&mut self, client: usize, upgrade: &Upgrade) {
         self.forget(client);
         let (id, is_json) = (ClientId(upgrade.client), matches!(upgrade.target, Target::Json { .. }));
-        self.clients.insert(client, PlacedClient { id, is_json, shown: BTreeSet::new(), user: None, asked: Vec::new() });
+        self.clients
+            .insert(client, PlacedClient { id, is_json, shown: BTreeSet::new(), user: None, asked: Vec::new() });
     }
 
     /// A client is put elsewhere by something else, in this room or, where it has no name, in any.

@@ -31,6 +31,7 @@ pub mod names;
 pub mod payload;
 mod perform;
 mod preconditions;
+mod reload;
 pub mod rules;
 pub(crate) mod second_reader;
 pub mod setup;

@@ -36,6 +36,11 @@ pub enum Stimulus<'a> {
     Call(&'a ApiCall<'a>),
     /// Time may have passed.
     Tick,
+    /// The configuration becomes the world's own, or another that is replaced before anything else happens.
+    Configured {
+        /// Whether it is the world's own.
+        is_own: bool,
+    },
     /// The server is to stop.
     Shutdown,
     /// Something for a connection that has ended.

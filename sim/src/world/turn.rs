@@ -280,9 +280,8 @@ impl<S: Subject> World<S> {
 
     /// Checks an input that a driver hands in by itself: the result of a write, a token's claims, or a part of a message.
     fn check_follow_up(&mut self, now: Now, seen: &TurnReport, input: &Input) -> Result<(), Failure> {
-        if S::HAS_SHARDS
-            && matches!(input, Input::Link { .. } | Input::ShardLost { .. } | Input::Tick | Input::Shutdown)
-        {
+        let is_of_all = matches!(input, Input::Configured { .. } | Input::Tick | Input::Shutdown);
+        if S::HAS_SHARDS && (is_of_all || matches!(input, Input::Link { .. } | Input::ShardLost { .. })) {
             return self.check_turn(seen, &Stimulus::Stale, Some(input));
         }
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));

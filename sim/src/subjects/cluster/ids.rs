@@ -46,7 +46,8 @@ pub(super) fn with_conn(mut input: Input, id: ConnId) -> Input {
         | Input::Tick
         | Input::Shutdown
         | Input::Link { .. }
-        | Input::ShardLost { .. } => {}
+        | Input::ShardLost { .. }
+        | Input::Configured { .. } => {}
     }
     input
 }

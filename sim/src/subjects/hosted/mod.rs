@@ -35,6 +35,11 @@ const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// forgotten connections that have ended.
 pub const OUT_OF_REACH: [Goal; 2] = [Goal::LostHandshaking, Goal::StaleInput];
 
+/// Sockets are the world's to grant something, between two inputs.
+fn with_long_turns(config: Config) -> Config {
+    Config { bounded_turns: false, ..config }
+}
+
 /// A host with its sockets, and the tasks of its connections.
 pub struct Hosted {
     host: Host<Pipe, Watch>,
@@ -57,8 +62,7 @@ impl Subject for Hosted {
     const MINT: Option<Mint> = Some(mint);
 
     fn new(config: Config, seed: [u8; 32]) -> Self {
-        // Sockets are the world's to grant something, between two inputs.
-        let config = Config { bounded_turns: false, ..config };
+        let config = with_long_turns(config);
         let drawn = u64::from_le_bytes(*seed.first_chunk().expect("a seed has more than 8 bytes"));
         Self {
             host: Host::observed(config, seed, TokenVerifier::new(Some(SECRET)), Watch::default()),
@@ -89,6 +93,10 @@ impl Subject for Hosted {
     }
 
     fn turns(&mut self, now: Now, input: Input) -> Vec<TurnReport> {
+        let input = match input {
+            Input::Configured { config } => Input::Configured { config: with_long_turns(*config).into() },
+            other => other,
+        };
         self.host.observer().expect_input(&input);
         self.cause(now, input.clone());
         self.run(now);
@@ -223,6 +231,7 @@ impl Hosted {
             }
             Input::Call { command, .. } => drop(self.host.call(now, command)),
             Input::Link { .. } | Input::ShardLost { .. } => unreachable!("a host has one shard"),
+            Input::Configured { config } => self.host.reconfigure(now, *config, TokenVerifier::new(Some(SECRET))),
             Input::Tick => self.host.tick(now),
             Input::Shutdown => self.host.shut_down(now),
             Input::BodyBegun { bytes } => assert!(self.host.reserve_body(now, bytes), "there is room"),

@@ -223,6 +223,8 @@ macro_rules! action_table {
     /// An input comes for a connection that has ended.
     Stale(client: Client, late: Late) = "stale", fault(Family::Lost),
         if |world| world.stale_id(client).is_some() => |world| world.stale(client, late);
+    /// The server reads its settings again, twice: what it finds first allows more, and then it is as before.
+    Reload() = "reload", seldom(10, 5), if |world| true => |world| world.reload();
     /// The server is asked to stop.
     Shutdown() = "shutdown", fault(Family::Shutdown),
         if |world| !world.is_shutting_down() => |world| world.turn(Input::Shutdown, &Stimulus::Shutdown);

@@ -4,10 +4,10 @@ use crate::config::{Listen, ListenerKind, Settings};
 use crate::net::certificate::{Reloaded, ServerCertificate};
 use crate::net::handed_sockets::HandedSockets;
 use crate::net::listener::{self, Listener};
-use crate::observe::reloads::Reloads;
+use crate::observe::reloads::{ReloadPart, Reloads};
 use crate::runtime::clock::Clock;
 use crate::runtime::pulse::Heart;
-use crate::runtime::server_requests::{ProcessLink, ServerRequest};
+use crate::runtime::server_requests::{ProcessLink, Reload, ServerRequest};
 use crate::runtime::{key_fetcher, thread as shard_thread};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -25,6 +25,7 @@ pub struct Server {
     certificate: Option<Arc<ServerCertificate>>,
     clock: Clock,
     reloads: Arc<Reloads>,
+    settings: watch::Sender<Arc<Settings>>,
     stop: watch::Sender<bool>,
     requests: Mutex<mpsc::Receiver<ServerRequest>>,
     heart: Heart,
@@ -62,13 +63,14 @@ impl Server {
             settings.token_jwks.clone().map(|url| key_fetcher::start(url, settings.jwks_times, stopped.clone()));
         let key_source = fetcher.transpose().map_err(no_thread)?;
         let (heart, pulse) = Heart::new();
-        let (process, requests) = ProcessLink::new(reloads.clone());
-        let (settings, requests) = (Arc::new(settings), Mutex::new(requests));
+        let (settings, latest) = watch::channel(Arc::new(settings));
+        let (process, requests) = ProcessLink::new(reloads.clone(), latest);
+        let requests = Mutex::new(requests);
         let shard = thread::Builder::new()
             .name("shard".into())
-            .spawn(move || shard_thread::run(&listeners, &settings, key_source.as_ref(), &process, &stopped, pulse))
+            .spawn(move || shard_thread::run(&listeners, key_source.as_ref(), &process, &stopped, pulse))
             .map_err(no_thread)?;
-        Ok(Self { addresses, internal_addresses, certificate, clock, reloads, stop, requests, heart, shard })
+        Ok(Self { addresses, internal_addresses, certificate, clock, reloads, settings, stop, requests, heart, shard })
     }
 
     /// The first of the addresses on which it listens for clients.
@@ -102,11 +104,30 @@ impl Server {
     pub fn reload_certificate(&self) -> Option<Result<Reloaded, String>> {
         let reloaded = self.certificate.as_ref()?.reload();
         match reloaded {
-            Ok(Reloaded::Unchanged) => self.reloads.unchanged(),
-            Ok(Reloaded::Replaced) => self.reloads.replaced(self.clock.now().unix_ms),
-            Err(_) => self.reloads.failed(),
+            Ok(Reloaded::Unchanged) => self.reloads.unchanged(ReloadPart::Certificate),
+            Ok(Reloaded::Replaced) => self.reloads.replaced(ReloadPart::Certificate, self.clock.now().unix_ms),
+            Err(_) => self.reloads.failed(ReloadPart::Certificate),
         }
         Some(reloaded)
+    }
+
+    /// Goes on with settings that were read again, or does not where that failed. They hold for what comes next: connections
+    /// and memberships stay.
+    ///
+    /// # Errors
+    /// A sentence that says why they could not be read, or what contradicts itself. Nothing changes then.
+    pub fn reload_settings(&self, read: Result<Settings, String>) -> Result<Reload, String> {
+        let running = self.settings.borrow().clone();
+        let following = read.and_then(|settings| settings.following(&running));
+        let following = following.inspect_err(|_| self.reloads.failed(ReloadPart::Settings))?;
+        if following.changed.is_empty() {
+            self.reloads.unchanged(ReloadPart::Settings);
+        } else {
+            self.reloads.replaced(ReloadPart::Settings, self.clock.now().unix_ms);
+            raise_file_limit(&following.settings);
+            self.settings.send_replace(Arc::new(following.settings));
+        }
+        Ok(Reload { changed: following.changed, needs_restart: following.needs_restart })
     }
 
     /// The means to ask whether it lives.

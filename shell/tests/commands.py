@@ -123,7 +123,11 @@ HOW = {
         f"{SERVED} parlor publish lobby hello; timeout --preserve-status -s INT 2 parlor listen lobby --history 10",
         prints='"hello"',
     ),
-    "parlor reload": Run(f"{SERVED} parlor reload", prints="read again: nothing"),
+    "parlor token ann --config parlor.toml": Run(
+        "echo 'token_secret = \"a secret of at least 32 bytes, made up\"' > parlor.toml; parlor token ann --config parlor.toml",
+        prints="eyJ",
+    ),
+    "parlor reload": Run(f"{SERVED} parlor reload", prints="changed: nothing"),
     "parlor drain": Run(f"{SERVED} parlor drain", prints="the server has ended"),
     "parlor config check": Run(prints="the settings are right"),
     "parlor completions bash": Run(prints="_parlor()"),

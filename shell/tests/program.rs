@@ -384,5 +384,5 @@ fn a_hangup_never_ends_the_server() {
     assert_eq!(get(program.address, "/health/live").status, 200);
     member.send_close(3001);
     assert_eq!(program.end().code(), Some(0));
-    assert!(program.log().contains("SIGHUP: nothing is reloaded"));
+    assert!(program.log().contains("SIGHUP: settings and certificate are read again"));
 }

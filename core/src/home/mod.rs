@@ -316,7 +316,7 @@ impl Home {
     /// Asserts that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8). O(n) in the
     /// logs, members and publications.
     pub fn audit(&self, config: &Config) {
-        let limits = self.bounds.of(config);
+        let limits = self.bounds.of(&config.limits);
         self.idempotency.audit(limits);
         assert_eq!(self.by_name.len(), self.logs.len(), "G3: every log has one name");
         assert!(self.numbered <= limits.logs, "G6: logs are bounded");

@@ -16,7 +16,7 @@ impl Hub {
     pub fn audit(&self) {
         self.conns.audit();
         self.registry.audit();
-        assert!(self.conns.len() <= self.bounds.of(&self.config).connections, "G6: connections are bounded");
+        assert!(self.conns.len() <= self.bounds.of(&self.config.limits).connections, "G6: connections are bounded");
         assert_eq!(self.clients.len(), self.conns.len(), "G3: every client id is a connection's");
         let ended: u64 = self.totals.closed.values().sum();
         assert_eq!(self.totals.accepted, ended + self.conns.len() as u64, "G7: who is accepted ends, once");
@@ -120,7 +120,7 @@ impl Hub {
         let memberships = self.registry.membership_count(slot);
         match &conn.phase {
             Phase::Open(open) => {
-                let limits = self.bounds.of(&self.config);
+                let limits = self.bounds.of(&self.config.limits);
                 // The rooms that the token withdraws are left once it is the user's.
                 let most = limits.rooms_per_connection + usize::from(open.awaits_user());
                 assert!(memberships <= most, "G6: rooms of a connection are bounded");

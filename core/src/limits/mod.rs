@@ -24,7 +24,6 @@ pub use gcra::Gcra;
 pub use table::{Limit, Limits};
 pub use value::{Rate, Value, ValueMut};
 
-use crate::config::Config;
 use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -152,9 +151,9 @@ impl WidestBounds {
         }
     }
 
-    /// Returns the bounds of what is there now.
-    pub fn of<'a>(&'a self, config: &'a Config) -> &'a Limits {
-        self.0.as_deref().unwrap_or(&config.limits)
+    /// Returns the bounds of what is there now, where these limits hold.
+    pub fn of<'a>(&'a self, limits: &'a Limits) -> &'a Limits {
+        self.0.as_deref().unwrap_or(limits)
     }
 }
 

@@ -45,13 +45,13 @@ impl fmt::Debug for ApiKey {
 
 /// All API keys of a server.
 #[derive(Clone, Debug, Default)]
-pub struct ApiKeys(Vec<ApiKey>);
+pub struct ApiKeys(Vec<Arc<ApiKey>>);
 
 impl ApiKeys {
     /// These keys.
     #[must_use]
     pub fn new(keys: Vec<ApiKey>) -> Self {
-        Self(keys)
+        Self(keys.into_iter().map(Arc::new).collect())
     }
 
     /// Whether there is no key, so that no call can be made.
@@ -63,7 +63,7 @@ impl ApiKeys {
     /// The key that was sent. O(keys), and does not end at the one that is found: the time depends on the length of what was
     /// sent alone, and neither on how much of it is right nor on the length of any key, since digests are compared.
     #[must_use]
-    pub fn find(&self, sent: &[u8]) -> Option<&ApiKey> {
+    pub fn find(&self, sent: &[u8]) -> Option<&Arc<ApiKey>> {
         let digest = sha256(sent);
         let mut found = None;
         for key in &self.0 {

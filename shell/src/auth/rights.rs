@@ -41,7 +41,7 @@ const ABOUT_NO_ROOM: [&str; 12] = [
 ];
 
 /// The rights of an API key. By default, it may do everything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyRights {
     /// None for all methods.
     methods: Option<Vec<String>>,

@@ -11,7 +11,9 @@ mod publish;
 mod reload;
 mod run;
 mod serve;
+mod settings_source;
 mod signals;
 mod target;
+mod token;
 
 pub use run::run;

@@ -1,4 +1,4 @@
-//! `parlor reload`: has a server read its files again, and waits for what comes of it.
+//! `parlor reload`: has a server read its settings and its certificate again, and waits for what comes of it.
 
 use super::outcome::{CommandError, block_on};
 use super::target::{RemoteServer, Variables};
@@ -13,18 +13,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn arguments(command: Command) -> Command {
     RemoteServer::arguments(command)
-        .about("Has a server read its files again, as SIGHUP does, and waits until it has")
+        .about("Has a server read its settings and its certificate again, as SIGHUP does, and waits until it has")
         .after_help(
-            "The exit code is 1 where something could not be used, which is said; what was in use before stays in use.\n\n\
-             Example: after a new certificate\n  parlor reload --api-key-file /etc/parlor/operator.key",
+            "The settings hold for what comes next: connections and memberships stay. The exit code is 1 where something is \
+             wrong, which is said; nothing changes then.\n\n\
+             Example: after a change of the file of settings\n  parlor reload --api-key-file /etc/parlor/operator.key",
         )
 }
 
 pub(super) fn run(flags: &ArgMatches, variables: &Variables) -> Result<(), CommandError> {
     let target = RemoteServer::with_key(flags, variables)?;
     let result = block_on(target.call("reload", "{}".into(), PATIENCE))?;
-    let (read, changed) = (list(&result["reloaded"]), list(&result["changed"]));
-    log::print(io::stdout(), format!("read again: {read}; changed: {changed}\n"));
+    let mut text = format!("changed: {}\n", list(&result["changed"]));
+    if result["needs_restart"].as_array().is_some_and(|names| !names.is_empty()) {
+        text += &format!("in use after a restart: {}\n", list(&result["needs_restart"]));
+    }
+    log::print(io::stdout(), text);
     Ok(())
 }
 

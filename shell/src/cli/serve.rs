@@ -1,5 +1,6 @@
 //! The command without a name: loads the settings and runs the server, or tells about the settings.
 
+use super::settings_source::{HandedAddresses, SettingsSource};
 use super::signals::Signals;
 use crate::auth::Secret;
 use crate::config::Invocation;
@@ -30,7 +31,8 @@ pub(super) fn serve(
     let no_signals = |error: io::Error| format!("cannot wait for signals: {error}");
     // Before anything that takes time: SIGHUP is not meant to end the process.
     let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
-    let mut settings = match Invocation::load(arguments, environment, others)? {
+    let source = SettingsSource::new(arguments, environment, others);
+    let mut settings = match source.load()? {
         Invocation::Serve(settings) => *settings,
         Invocation::Print { text, is_right } => {
             log::print(io::stdout(), text);
@@ -39,8 +41,9 @@ pub(super) fn serve(
     };
     let handed = HandedSockets::take()?;
     settings.listen_on(&handed)?;
+    let addresses = HandedAddresses::of(&settings, &handed);
     // After loading: while a file of settings cannot be read to its end, a signal must still end the process.
-    let mut signals = Signals::new(hangup).map_err(no_signals)?;
+    let mut signals = Signals::new(hangup, Box::new(move || source.load_again(&addresses))).map_err(no_signals)?;
     drop(entered);
     let mode = settings.mode();
     log::print(io::stdout(), format!("{mode}\n"));

@@ -1,5 +1,6 @@
 //! The signals that the process handles while it serves.
 
+use crate::config::Settings;
 use crate::net::certificate::Reloaded;
 use crate::runtime::server_requests::{Reload, ServerRequest};
 use crate::server::Server;
@@ -19,6 +20,9 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(10);
 /// The setting that a reload names.
 const CERTIFICATE: &str = "tls_cert";
 
+/// Reads the settings of the process again.
+type ReadSettings = Box<dyn Fn() -> Result<Settings, String>>;
+
 /// The way in which the server was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StopAsked {
@@ -34,14 +38,15 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     watchdog: Watchdog,
+    read_settings: ReadSettings,
     /// The reason for which the certificate could not be read the last time.
     wrong: Option<String>,
 }
 
 impl Signals {
-    pub(super) fn new(hangup: Signal) -> io::Result<Self> {
+    pub(super) fn new(hangup: Signal, read_settings: ReadSettings) -> io::Result<Self> {
         let [interrupt, terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-        Ok(Self { hangup, interrupt, terminate, watchdog: Watchdog::new(), wrong: None })
+        Ok(Self { hangup, interrupt, terminate, watchdog: Watchdog::new(), read_settings, wrong: None })
     }
 
     /// Stops the server at the first signal or call to stop, and ends the process at a second signal. Returns once the server
@@ -77,7 +82,7 @@ impl Signals {
     }
 
     /// Waits until the server is to stop. SIGHUP does not mean that: logrotate sends it, and so does a terminal that is
-    /// closed. It has the certificate read again, as a call and as time do.
+    /// closed. It has settings and certificate read again, as a call does.
     async fn next(&mut self, server: &Server) -> StopAsked {
         let mut looks = interval(CERTIFICATE_INTERVAL);
         loop {
@@ -104,24 +109,38 @@ impl Signals {
         }
     }
 
-    /// Reads again what is read again while the server runs, as a signal or a call has asked for.
+    /// Reads settings and certificate again, as a signal or a call has asked for, and logs what came of it. Nothing changes
+    /// where anything is wrong.
     fn reload(&mut self, server: &Server, asked_by: &str) -> Result<Reload, String> {
         service_manager::reloading();
-        let what = if server.is_tls() { "the certificate" } else { "nothing" };
-        info!("{asked_by}: {what} is reloaded; settings are read at the start only");
-        let reloaded = self.reload_certificate(server);
+        info!("{asked_by}: settings and certificate are read again");
+        let reloaded = self.reload_all(server);
+        match &reloaded {
+            Ok(Reload { changed, needs_restart }) if needs_restart.is_empty() => info!(?changed, "reloaded"),
+            Ok(Reload { changed, needs_restart }) => {
+                warn!(?changed, ?needs_restart, "reloaded, but for what is in use after a restart alone");
+            }
+            Err(wrong) => warn!("{wrong}; nothing is reloaded"),
+        }
         service_manager::ready();
         reloaded
     }
 
-    /// Has the certificate read again, and logs what came of it: once where it is the same as the last time.
-    fn reload_certificate(&mut self, server: &Server) -> Result<Reload, String> {
+    fn reload_all(&mut self, server: &Server) -> Result<Reload, String> {
+        // It is read whole with the settings, so that a certificate that is wrong is found before anything changes.
+        let mut reload = server.reload_settings((self.read_settings)())?;
+        reload.changed.extend(self.reload_certificate(server)?.map(String::from));
+        Ok(reload)
+    }
+
+    /// Has the certificate read again, and logs what came of it: once where it is the same as the last time. Returns the name
+    /// of its setting where it was replaced.
+    fn reload_certificate(&mut self, server: &Server) -> Result<Option<&'static str>, String> {
         let reloaded = match server.reload_certificate() {
-            None => Ok(Reload::default()),
-            Some(Ok(Reloaded::Unchanged)) => Ok(Reload { reloaded: vec![CERTIFICATE], changed: Vec::new() }),
+            None | Some(Ok(Reloaded::Unchanged)) => Ok(None),
             Some(Ok(Reloaded::Replaced)) => {
                 info!("the certificate was replaced: new connections get the new one");
-                Ok(Reload { reloaded: vec![CERTIFICATE], changed: vec![CERTIFICATE] })
+                Ok(Some(CERTIFICATE))
             }
             Some(Err(wrong)) => Err(format!("{wrong}; the certificate before stays in use")),
         };

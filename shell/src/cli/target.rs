@@ -34,6 +34,11 @@ impl Variables {
         Self(environment.into_iter().filter_map(text).collect())
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.0.iter().map(|(name, value)| (name.into(), value.into()))
+    }
+
     /// A variable that is set, and not empty: a container has no other way to leave one out.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())

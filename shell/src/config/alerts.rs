@@ -46,6 +46,11 @@ struct AlertFields {
 }
 
 impl AlertEntry {
+    /// Everything that it says, wherever the file has it.
+    pub(super) fn content(&self) -> (&AlertRule, Option<&HttpUrl>) {
+        (&self.rule, self.url.as_ref().map(Secret::expose))
+    }
+
     /// Reads an entry.
     ///
     /// # Errors

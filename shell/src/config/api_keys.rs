@@ -32,6 +32,11 @@ pub struct ApiKeyEntry {
 }
 
 impl ApiKeyEntry {
+    /// Everything that it says, wherever the file has it.
+    pub(super) fn content(&self) -> (&str, &str, &KeyRights) {
+        (&self.name, self.key.expose(), &self.rights)
+    }
+
     /// Reads an entry. `variable` is the value of an environment variable.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod origin;
 mod place;
 mod policy_table;
 mod proxies;
+mod reload;
 mod route;
 mod settings;
 mod sources;

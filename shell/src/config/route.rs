@@ -17,3 +17,10 @@ pub struct Route {
     #[serde(skip)]
     pub place: Option<Place>,
 }
+
+impl Route {
+    /// Everything that it says, wherever the file has it.
+    pub(super) fn content(&self) -> (&str, &str, Option<&str>) {
+        (&self.path, &self.room, self.subscribed.as_deref())
+    }
+}

@@ -18,6 +18,8 @@ const FORMS: &str = "secret, secret_file (a file with the secret) or public_key_
 pub struct TokenKeyEntry {
     /// The key, with its name.
     pub key: TokenKey,
+    /// The key as it was read.
+    text: Secret<String>,
     /// The secret; `None` for a public key.
     pub secret: Option<Secret<String>>,
     /// Where the file has it.
@@ -45,16 +47,20 @@ impl TokenKeyEntry {
         }
         let [(form, text)] = <[(String, String); 1]>::try_from(forms)
             .map_err(|forms| format!("{place}: expected one of {FORMS}; found {}", forms.len()))?;
-        let from_file = || text_in(&text, &format!("{place}: {form}"));
+        let read = if form.ends_with("_file") { text_in(&text, &format!("{place}: {form}"))? } else { text.clone() };
         let (key, secret) = match &*form {
             "public_key_file" => {
-                let key = TokenKey::public(&from_file()?);
+                let key = TokenKey::public(&read);
                 (key.map_err(|wrong| format!("{place}: {form} ({text}): {wrong}"))?, None)
             }
-            "secret_file" => Self::secret(&from_file()?),
-            _ => Self::secret(&text),
+            _ => Self::secret(&read),
         };
-        Ok(Self { key: key.named(kid.as_deref()), secret, place })
+        Ok(Self { key: key.named(kid.as_deref()), text: Secret::new(read), secret, place })
+    }
+
+    /// Everything that it says, wherever the file has it.
+    pub(super) fn content(&self) -> (Option<&str>, &str, bool) {
+        (self.key.kid(), self.text.expose(), self.secret.is_some())
     }
 
     fn secret(text: &str) -> (TokenKey, Option<Secret<String>>) {

@@ -20,6 +20,7 @@ use parlor_core::api::{Command, Reply};
 use parlor_core::error::{Error, ErrorCode};
 use parlor_core::{Limit, api};
 use std::net::IpAddr;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// The header that chooses the error mode of one request. Clients of Centrifugo's API send it.
@@ -60,7 +61,7 @@ async fn answer_post(
         Err(response) => return (CallResult::Denied, *response),
     };
     session.has_key.set(true);
-    let mode = match error_mode(request.headers(), shard.settings.api_error_mode) {
+    let mode = match error_mode(request.headers(), shard.settings().api_error_mode) {
         Ok(mode) => mode,
         Err(error) => return (CallResult::ClientError, call_response(&Err(error), ApiErrorMode::Transport)),
     };
@@ -75,7 +76,7 @@ async fn answer_post(
             }
             match ServerMethod::named(method) {
                 Some(own) => {
-                    let result = server_calls::call(shard, backend.key, address, own, &body).await;
+                    let result = server_calls::call(shard, &backend.key, address, own, &body).await;
                     (CallResult::of(Some(&result)), server_call_response(result, mode))
                 }
                 None => {
@@ -93,8 +94,8 @@ async fn answer_post(
 }
 
 /// The backend that makes a call.
-struct Backend<'s> {
-    key: &'s ApiKey,
+struct Backend {
+    key: Arc<ApiKey>,
     address: IpAddr,
 }
 
@@ -107,7 +108,7 @@ struct BodyReservation<'a> {
 impl<'a> BodyReservation<'a> {
     /// Reserves the length of a body, or `api_body_bytes` where it does not say its length. None where the limit is reached.
     fn take(shard: &'a ShardRuntime, body: &Incoming) -> Option<Self> {
-        let most = shard.settings.limits.api_body_bytes;
+        let most = shard.settings().limits.api_body_bytes;
         let length = body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(most));
         let bytes = length.min(most);
         // Without a shard there is nothing to reserve; the call is answered 503.
@@ -149,7 +150,7 @@ async fn read_body(
     request: Request<Incoming>,
     mode: ApiErrorMode,
 ) -> Result<Vec<u8>, Box<Response<ResponseBody>>> {
-    let (limit, patience) = (shard.settings.limits.api_body_bytes, shard.settings.limits.request_timeout);
+    let (limit, patience) = (shard.settings().limits.api_body_bytes, shard.settings().limits.request_timeout);
     let fail = |error| Box::new(call_response(&Err(error), mode));
     let too_large = || {
         shard.count_limit(Limit::ApiBodyBytes);
@@ -185,8 +186,8 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
 }
 
 /// Parses a call and makes it. None when an invariant broke, before the call or during it.
-async fn call(shard: &ShardRuntime, backend: &Backend<'_>, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
-    match api::json::parse(method, body, &shard.config) {
+async fn call(shard: &ShardRuntime, backend: &Backend, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
+    match api::json::parse(method, body, &shard.in_force().config) {
         Ok(command) => make(shard, backend, method, command).await,
         Err(error) => {
             // The core counts only what reaches it.
@@ -197,12 +198,7 @@ async fn call(shard: &ShardRuntime, backend: &Backend<'_>, method: &str, body: &
 }
 
 /// Leaves of a call what the key allows, makes it, and logs it. None as for [`call`].
-async fn make(
-    shard: &ShardRuntime,
-    backend: &Backend<'_>,
-    method: &str,
-    command: Command,
-) -> Option<Result<Reply, Error>> {
+async fn make(shard: &ShardRuntime, backend: &Backend, method: &str, command: Command) -> Option<Result<Reply, Error>> {
     let (begun, only_reads) = (shard.clock.now().mono, command.only_reads());
     let record = shard.calls.begin(backend.key.name(), backend.address, method, &command);
     let result = match backend.key.rights().restrict(method, command) {

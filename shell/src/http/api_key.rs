@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use parlor_core::error::{Error, ErrorCode};
 use parlor_core::{Address, Limit};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The header of the API key.
 const KEY_HEADER: &str = "x-api-key";
@@ -29,24 +30,25 @@ pub(super) enum AskedFor {
 ///
 /// # Errors
 /// The error response: 401, or 429 where the client's address has sent too many wrong keys. A right key is never limited.
-pub(super) fn authenticate<'s>(
-    shard: &'s ShardRuntime,
+pub(super) fn authenticate(
+    shard: &ShardRuntime,
     headers: &HeaderMap,
     address: IpAddr,
     asked: AskedFor,
-) -> Result<&'s ApiKey, Box<Response<ResponseBody>>> {
+) -> Result<Arc<ApiKey>, Box<Response<ResponseBody>>> {
     let sent = sent_key(headers);
-    if let Some(key) = sent.and_then(|sent| shard.api_keys.find(sent)) {
-        return Ok(key);
+    let in_force = shard.in_force();
+    if let Some(key) = sent.and_then(|sent| in_force.api_keys.find(sent)) {
+        return Ok(key.clone());
     }
     if sent.is_some() && !is_within_limit(shard, address) {
         return Err(too_many(shard).into());
     }
     let why = match (sent, asked) {
-        (_, AskedFor::Call) if shard.api_keys.is_empty() => {
+        (_, AskedFor::Call) if in_force.api_keys.is_empty() => {
             "unauthorized: no API call can be made until api_key or api_keys is set"
         }
-        (_, AskedFor::Details) if shard.api_keys.is_empty() => {
+        (_, AskedFor::Details) if in_force.api_keys.is_empty() => {
             "unauthorized: this needs an API key, and none can be right until api_key or api_keys is set; no key is needed \
              at internal_listen and in development mode"
         }
@@ -91,8 +93,8 @@ fn too_many(shard: &ShardRuntime) -> Response<ResponseBody> {
 
 /// Counts a wrong key. False where the address has sent too many.
 fn is_within_limit(shard: &ShardRuntime, address: IpAddr) -> bool {
-    let (rate, now) = (shard.settings.limits.wrong_keys_per_ip, shard.clock.now().mono);
-    !shard.settings.counts_wrong_keys_of(address)
+    let (rate, now) = (shard.settings().limits.wrong_keys_per_ip, shard.clock.now().mono);
+    !shard.settings().counts_wrong_keys_of(address)
         || shard.wrong_keys.borrow_mut().take(now, Address::from(address), rate)
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn accept(
             record_limit(shard, limit, address);
             // A handshake is what costs: who is over a limit gets none, and so no answer.
             if certificate.is_none() {
-                reject(ClientSocket::Tcp(socket), limit, shard.settings.limits.value(limit));
+                reject(ClientSocket::Tcp(socket), limit, shard.settings().limits.value(limit));
             }
         }
     }
@@ -74,8 +74,8 @@ async fn serve_tls(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpS
 /// # Errors
 /// The limit that is reached.
 fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<AdmittedSocket, Limit> {
-    let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
-    let counted = shard.settings.counts_sockets_of(address).then(|| Address::from(address));
+    let (limits, sockets) = (&shard.settings().limits, &shard.sockets);
+    let counted = shard.settings().counts_sockets_of(address).then(|| Address::from(address));
     let most = limits.http_connections_per_ip;
     let is_full = |address: Address| most.is_some_and(|most| sockets.count_of(address) >= most.get());
     if counted.is_some_and(is_full) {
@@ -122,7 +122,7 @@ async fn serve(shard: Rc<ShardRuntime>, socket: ClientSocket, session: Rc<HttpSe
         // A client that has sent its request may end its side: it is answered like any other.
         http1::Builder::new()
             .half_close(true)
-            .max_buf_size(shard.settings.limits.header_bytes)
+            .max_buf_size(shard.settings().limits.header_bytes)
             .serve_connection(TokioIo::new(socket), service);
     let end = drive(&shard, &session, &mut connection).await;
     let parts = connection.into_parts();
@@ -148,7 +148,7 @@ where
     S::Future: Unpin,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let limits = &shard.settings.limits;
+    let limits = &shard.settings().limits;
     let after = |timeout: Duration| shard.clock.at(shard.clock.now().mono.after(timeout));
     let mut timer = pin!(sleep_until(after(limits.request_timeout)));
     let mut close_idle = pin!(shard.close_idle());
@@ -194,7 +194,7 @@ fn displace(shard: &ShardRuntime, session: &HttpSession, socket: ClientSocket) {
     let limit = session.limit();
     record_limit(shard, limit, session.address);
     if session.requests.get() == 0 {
-        reject(socket, limit, shard.settings.limits.value(limit));
+        reject(socket, limit, shard.settings().limits.value(limit));
     }
 }
 
@@ -241,7 +241,7 @@ async fn linger(shard: &ShardRuntime, socket: &mut MeteredSocket, response: &str
         socket.discard().await
     };
     // After an error the socket is dropped all the same.
-    if timeout(shard.settings.limits.linger_timeout, closing).await.is_err() {
+    if timeout(shard.settings().limits.linger_timeout, closing).await.is_err() {
         shard.count_limit(Limit::LingerTimeout);
     }
 }

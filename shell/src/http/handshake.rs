@@ -32,7 +32,7 @@ pub(super) async fn perform(
     config: Arc<ServerConfig>,
 ) -> Option<ClientSocket> {
     session.mark_waiting();
-    let handshake = timeout(shard.settings.limits.request_timeout, begin(shard, socket, session, config));
+    let handshake = timeout(shard.settings().limits.request_timeout, begin(shard, socket, session, config));
     let handshake = tokio::select! {
         biased;
         handshake = handshake => handshake.unwrap_or(Err(HandshakeEnd::Limit(Limit::RequestTimeout))),
@@ -85,8 +85,8 @@ async fn begin(
         Ok(_) => {}
         Err(error) => return Err(HandshakeEnd::Failed(error)),
     }
-    let address = shard.settings.counts_sockets_of(session.address).then(|| Address::from(session.address));
+    let address = shard.settings().counts_sockets_of(session.address).then(|| Address::from(session.address));
     let now = shard.clock.now().mono;
-    shard.handshakes.borrow_mut().take(now, address, &shard.settings.limits).map_err(HandshakeEnd::Limit)?;
+    shard.handshakes.borrow_mut().take(now, address, &shard.settings().limits).map_err(HandshakeEnd::Limit)?;
     TlsSocket::accept(socket, config, &shard.rounds).await.map_err(HandshakeEnd::Failed)
 }

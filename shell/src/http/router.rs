@@ -30,8 +30,8 @@ pub(super) async fn answer(
     session.requests.set(session.requests.get() + 1);
     session.progress.set(true);
     session.unread.set(!request.body().is_end_stream());
-    let (trusted, address) = (&shard.settings.trusted_proxies, session.address);
-    if !shard.settings.is_dev() {
+    let (trusted, address) = (&shard.settings().trusted_proxies, session.address);
+    if !shard.settings().is_dev() {
         shard.proxy_warning.warn(request.headers(), address, trusted, shard.clock.now().mono);
     }
     let mut source = forwarded::source(request.headers(), address, trusted);
@@ -113,13 +113,13 @@ async fn route(
 fn no_place(shard: &ShardRuntime) -> Response<ResponseBody> {
     let limit = Limit::HttpConnections;
     shard.count_limit(limit);
-    let (status, words) = response::too_many_sockets(limit, shard.settings.limits.value(limit));
+    let (status, words) = response::too_many_sockets(limit, shard.settings().limits.value(limit));
     response::retry_after(response::limit_error(status, &words, limit), SOON)
 }
 
 /// Whether a path is answered at `internal_listen` only, and the request came elsewhere.
 fn is_hidden(shard: &ShardRuntime, session: &HttpSession, path: &str) -> bool {
-    let has_internal = shard.settings.internal_listen.is_some();
+    let has_internal = shard.settings().internal_listen.is_some();
     let is_internal = path.starts_with(API) || status_paths::is_detailed(path);
     has_internal && is_internal && session.kind == ListenerKind::Public
 }

@@ -18,7 +18,7 @@ const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
 /// Makes a call with a key, from an address, and logs it. Returns what `result` holds.
 ///
 /// # Errors
-/// 103 where the key does not allow it; 107 where the body is more than `{}`; 108 where a file cannot be used; 100 where the
+/// 103 where the key does not allow it; 107 where the body is more than `{}`; 108 where what is read again is wrong; 100 where the
 /// server cannot do it now.
 pub(super) async fn call(
     shard: &ShardRuntime,
@@ -28,7 +28,7 @@ pub(super) async fn call(
     body: &[u8],
 ) -> Result<Value, Error> {
     // The core has a method without parameters, too.
-    api::json::parse("info", body, &shard.config)?;
+    api::json::parse("info", body, &shard.in_force().config)?;
     let result = match (key.rights().permit(method.name), method.kind) {
         (Err(denied), _) => Err(denied),
         (Ok(()), ServerMethodKind::Drain) => drain(shard),
@@ -45,7 +45,7 @@ fn drain(shard: &ShardRuntime) -> Result<Value, Error> {
         // Who asks whether it is ready behind this answer is told that it is not.
         shard.leave();
     }
-    let seconds = shard.settings.longest_stop().as_secs_f64();
+    let seconds = shard.settings().longest_stop().as_secs_f64();
     Ok(json!({"connections": shard.open_connections(), "seconds": seconds}))
 }
 
@@ -53,7 +53,11 @@ async fn reload(shard: &ShardRuntime) -> Result<Value, Error> {
     let (done, is_done) = oneshot::channel();
     ask(shard, ServerRequest::Reload(done))?;
     match timeout(RELOAD_PATIENCE, is_done).await {
-        Ok(Ok(Ok(reload))) => Ok(json!({"reloaded": reload.reloaded, "changed": reload.changed})),
+        Ok(Ok(Ok(reload))) => {
+            // Who calls behind this answer is served by the new settings.
+            shard.follow_settings();
+            Ok(json!({"changed": reload.changed, "needs_restart": reload.needs_restart}))
+        }
         Ok(Ok(Err(wrong))) => Err(Error::new(ErrorCode::NotAvailable, wrong)),
         Ok(Err(_)) | Err(_) => Err(Error::new(ErrorCode::Internal, "it is not known what came of the reload")),
     }

@@ -15,7 +15,7 @@ pub(crate) struct ServerMethod {
 pub(crate) enum ServerMethodKind {
     /// The server stops as it does at SIGTERM.
     Drain,
-    /// The server reads its files again as it does at SIGHUP.
+    /// The server reads settings and certificate again as it does at SIGHUP.
     Reload,
 }
 
@@ -29,8 +29,8 @@ pub(crate) static SERVER_METHODS: [ServerMethod; 2] = [
     },
     ServerMethod {
         name: "reload",
-        summary: "Has the server read its files again as SIGHUP does",
-        failures: &[(400, "A file cannot be used, which the message names, and what was in use stays in use: 108.")],
+        summary: "Has the server read settings and certificate again as SIGHUP does",
+        failures: &[(400, "Something is wrong, which the message names, and nothing changes: 108.")],
         kind: ServerMethodKind::Reload,
     },
 ];

@@ -70,7 +70,7 @@ pub(super) fn answer(
             let form = MetricsForm::ALL[accept::preferred(wanted, MetricsForm::ALL.map(MetricsForm::media_type))];
             response::with_type(form.content_type(), StatusCode::OK, metrics(shard, &shard.stats().1, form))
         }
-        openapi::PATH => response::json(StatusCode::OK, shard.document.bytes(&shard.settings)),
+        openapi::PATH => response::json(StatusCode::OK, shard.in_force().document.bytes(&shard.settings())),
         FAVICON => response::no_content(),
         READY => ready(shard, request, session, address),
         _ => response::plain_text(StatusCode::OK, "ok"),
@@ -87,7 +87,7 @@ fn authorize(
     session: &HttpSession,
     address: IpAddr,
 ) -> Result<(), Box<Response<ResponseBody>>> {
-    if !shard.settings.is_dev() && session.kind == ListenerKind::Public {
+    if !shard.settings().is_dev() && session.kind == ListenerKind::Public {
         api_key::authenticate(shard, request.headers(), address, AskedFor::Details)?;
         session.has_key.set(true);
     }
@@ -103,7 +103,7 @@ fn ready(
     address: IpAddr,
 ) -> Response<ResponseBody> {
     let query = request.uri().query().unwrap_or_default();
-    let is_elsewhere = shard.settings.internal_listen.is_some() && session.kind == ListenerKind::Public;
+    let is_elsewhere = shard.settings().internal_listen.is_some() && session.kind == ListenerKind::Public;
     if is_elsewhere {
         return ready_path::answer(shard, query, false);
     }

@@ -34,7 +34,7 @@ pub(super) fn accept(
     source: Source,
     request: &Request<Incoming>,
 ) -> Result<(Accepted, Handshake), Box<Response<ResponseBody>>> {
-    let settings = &*shard.settings;
+    let settings = &*shard.settings();
     let target = resolve(shard, request)?;
     let mut response = handshake(request)?;
     head::check_protocol(request)?;

@@ -43,7 +43,7 @@ pub(crate) async fn accept(shard: Rc<ShardRuntime>, listener: Listener<Rc<TcpLis
                 // An IPv4 address is the same one where a socket for IPv6 has accepted it.
                 let address = address.ip().to_canonical();
                 connection::accept(&shard, socket, address, listener.kind, listener.certificate.as_deref());
-                if shard.sockets.len() >= shard.settings.limits.http_connections {
+                if shard.sockets.len() >= shard.settings().limits.http_connections {
                     // The next socket displaces one. Those accepted just now first have their requests read.
                     yield_now().await;
                 }

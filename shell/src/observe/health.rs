@@ -190,7 +190,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         status: readiness.word(),
         checks: readiness.checks().iter().map(|check| (check.name, check.result())).collect(),
         version: crate::VERSION,
-        node: &shard.settings.node_name,
+        node: &shard.settings().node_name,
         uptime_seconds: now.since(Instant(0)).as_secs_f64(),
         connections: gauges.connections,
         users: gauges.users,
@@ -207,7 +207,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         log_lines_dropped: log::dropped(),
         restarts: shard.restarts + u64::from(shard.is_restarting()),
         last_reload_successful: shard.reloads.is_good(),
-        limits: connection_limits(&shard.settings),
+        limits: connection_limits(&shard.settings()),
         totals: TotalsView::new(totals, &shard.limit_hits.borrow(), shard.refusals.counts()),
         rates: RatesByWindow { minute: rates(RateWindow::Minute), quarter: rates(RateWindow::Quarter) },
     };

@@ -18,19 +18,37 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use tokio::runtime;
+use tokio::runtime::{self, Handle};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 /// Time for one attempt, at most.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The queues of the URLs of alerts. The sender ends when this is dropped.
+/// The senders of the URLs of alerts. They end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct AlertSender {
-    queues: Vec<(HttpUrl, Arc<NotificationQueue>)>,
+    senders: Vec<UrlSender>,
+    figures: Arc<NotificationFigures>,
+    clock: Clock,
+    /// The thread, once an alert has had a URL.
+    thread: Option<SenderThread>,
+}
+
+/// The sender of one URL, as those see it who give it notifications.
+#[derive(Debug)]
+struct UrlSender {
+    url: HttpUrl,
+    queue: Arc<NotificationQueue>,
+    task: AbortHandle,
+}
+
+/// The thread, which ends when this is dropped.
+#[derive(Debug)]
+struct SenderThread {
+    tasks: Handle,
     _lives: watch::Sender<()>,
 }
 
@@ -46,45 +64,66 @@ struct Endpoint {
 }
 
 impl AlertSender {
-    /// Starts the thread, where an alert has a URL.
+    /// A sender without a URL.
+    pub(crate) fn new(figures: Arc<NotificationFigures>, clock: Clock) -> Self {
+        Self { senders: Vec::new(), figures, clock, thread: None }
+    }
+
+    /// Sends to the URLs of these alerts from now on, and to no others: what waits for those is dropped.
     ///
     /// # Errors
     /// The error of the system, where it gives no thread or no runtime.
-    pub(crate) fn start(entries: &[AlertEntry], figures: &Arc<NotificationFigures>, clock: Clock) -> io::Result<Self> {
-        let mut queues: Vec<(HttpUrl, Arc<NotificationQueue>)> = Vec::new();
-        for url in entries.iter().filter_map(|entry| Some(entry.url.as_ref()?.expose())) {
-            if queues.iter().all(|(known, _)| known != url) {
-                queues.push((url.clone(), Arc::new(NotificationQueue::new(figures.clone()))));
+    pub(crate) fn follow(&mut self, entries: &[AlertEntry]) -> io::Result<()> {
+        let urls = || entries.iter().filter_map(|entry| Some(entry.url.as_ref()?.expose()));
+        let is_left_out = |sender: &mut UrlSender| urls().all(|url| *url != sender.url);
+        self.senders.extract_if(.., is_left_out).for_each(|UrlSender { task, .. }| task.abort());
+        for url in urls() {
+            if self.queue(url).is_none() {
+                let sender = self.start(url)?;
+                self.senders.push(sender);
             }
         }
-        let (lives, mut ended) = watch::channel(());
-        if !queues.is_empty() {
-            let endpoint = |(url, queue): &(HttpUrl, Arc<NotificationQueue>)| Endpoint {
-                url: url.clone(),
-                queue: queue.clone(),
-                figures: figures.clone(),
-                clock,
-                backoff: Backoff::default(),
-                is_down: false,
-            };
-            let endpoints: Vec<Endpoint> = queues.iter().map(endpoint).collect();
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            thread::Builder::new().name("alerts".into()).spawn(move || {
-                runtime.block_on(async {
-                    let _tasks: JoinSet<()> = endpoints.into_iter().map(Endpoint::run).collect();
-                    // Nothing is sent here: it ends with an error, once the other end is gone.
-                    let _ = ended.changed().await;
-                });
-                // A name that is still being looked up does not hold up the end.
-                runtime.shutdown_background();
-            })?;
-        }
-        Ok(Self { queues, _lives: lives })
+        Ok(())
+    }
+
+    /// Starts the sender of a URL.
+    fn start(&mut self, url: &HttpUrl) -> io::Result<UrlSender> {
+        let queue = Arc::new(NotificationQueue::new(self.figures.clone()));
+        let endpoint = Endpoint {
+            url: url.clone(),
+            queue: queue.clone(),
+            figures: self.figures.clone(),
+            clock: self.clock,
+            backoff: Backoff::default(),
+            is_down: false,
+        };
+        let thread = match self.thread.take() {
+            Some(thread) => thread,
+            None => SenderThread::start()?,
+        };
+        let task = thread.tasks.spawn(endpoint.run()).abort_handle();
+        self.thread = Some(thread);
+        Ok(UrlSender { url: url.clone(), queue, task })
     }
 
     /// The queue of a URL.
     pub(crate) fn queue(&self, url: &HttpUrl) -> Option<Arc<NotificationQueue>> {
-        self.queues.iter().find(|(known, _)| known == url).map(|(_, queue)| queue.clone())
+        self.senders.iter().find(|known| known.url == *url).map(|known| known.queue.clone())
+    }
+}
+
+impl SenderThread {
+    fn start() -> io::Result<Self> {
+        let (lives, mut ended) = watch::channel(());
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let tasks = runtime.handle().clone();
+        thread::Builder::new().name("alerts".into()).spawn(move || {
+            // Nothing is sent here: it ends with an error, once the other end is gone.
+            let _ = runtime.block_on(ended.changed());
+            // A name that is still being looked up does not hold up the end.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { tasks, _lives: lives })
     }
 }
 

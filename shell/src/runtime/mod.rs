@@ -5,6 +5,7 @@ pub(crate) mod backoff;
 pub(crate) mod clock;
 pub mod connections;
 pub mod host;
+pub(crate) mod in_force;
 pub mod key_fetcher;
 pub(crate) mod latch;
 pub mod observer;

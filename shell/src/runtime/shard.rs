@@ -4,13 +4,13 @@ use super::alert_sender::AlertSender;
 use super::clock::Clock;
 use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
+use super::in_force::SettingsInForce;
 use super::latch::Latch;
 use super::rounds::Rounds;
 use super::server_requests::{ProcessLink, ServerRequest};
-use crate::auth::{self, ApiKeys, KeySource};
+use crate::auth::{self, KeySource};
 use crate::config::{AlertEntry, Settings};
 use crate::http::forwarded::ProxyWarning;
-use crate::http::openapi::Document;
 use crate::net::address_rates::AddressRates;
 use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
@@ -20,6 +20,8 @@ use crate::net::sockets::Sockets;
 use crate::observe::alerts::Alerts;
 use crate::observe::alerts::deliveries::NotificationFigures;
 use crate::observe::alerts::figures::Readings;
+use crate::observe::alerts::queue::NotificationQueue;
+use crate::observe::alerts::rule::AlertRule;
 use crate::observe::calls::CallLog;
 use crate::observe::descriptors;
 use crate::observe::log;
@@ -30,28 +32,26 @@ use crate::observe::rates::{RateWindow, Rates};
 use crate::observe::readiness::{Readiness, ReadinessFigures};
 use crate::observe::reloads::Reloads;
 use parlor_core::stats::Gauges;
-use parlor_core::{Config, ConnId, Instant, Limit, Now, Stats};
+use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{spawn_local, yield_now};
-use tracing::error;
+use tracing::{error, warn};
 
 /// One shard on its thread: the host and the figures, shared by its tasks. The host is reached through
 /// [`ShardRuntime::enter`] alone.
 pub(crate) struct ShardRuntime {
-    pub(crate) settings: Arc<Settings>,
-    /// The configuration of the core, by which calls are parsed.
-    pub(crate) config: Config,
-    /// The API keys of backends.
-    pub(crate) api_keys: ApiKeys,
+    in_force: RefCell<Rc<SettingsInForce>>,
+    /// The settings that are to be in use.
+    latest: watch::Receiver<Arc<Settings>>,
     /// The keys of `token_jwks`, where it is set.
     pub(crate) key_source: Option<KeySource>,
     /// The addresses that have sent wrong keys lately.
@@ -88,8 +88,7 @@ pub(crate) struct ShardRuntime {
     pub(super) alerts: Rc<Alerts>,
     /// The counts of their notifications.
     pub(crate) notifications: Arc<NotificationFigures>,
-    /// The description of the API, served as `/openapi.json`.
-    pub(crate) document: Document,
+    alert_sender: Rc<RefCell<AlertSender>>,
     /// The time of the last warning about a proxy that is not trusted.
     pub(crate) proxy_warning: ProxyWarning,
     /// Number of shards before this one. A broken invariant ended each of them.
@@ -123,7 +122,7 @@ pub(super) struct Lasting {
     process: ProcessLink,
     alerts: Rc<Alerts>,
     notifications: Arc<NotificationFigures>,
-    _alert_sender: Rc<AlertSender>,
+    alert_sender: Rc<RefCell<AlertSender>>,
 }
 
 impl Lasting {
@@ -131,32 +130,43 @@ impl Lasting {
     ///
     /// # Errors
     /// As [`AlertSender::start`].
-    pub(super) fn new(settings: &Settings, process: ProcessLink, clock: Clock) -> io::Result<Self> {
+    pub(super) fn new(process: ProcessLink, clock: Clock) -> io::Result<Self> {
+        let settings = process.settings.borrow().clone();
         let notifications = Arc::<NotificationFigures>::default();
-        let sender = AlertSender::start(&settings.alerts, &notifications, clock)?;
-        let watched = settings.alerts.iter().map(|AlertEntry { rule, url, .. }| {
-            let queue = url.as_ref().and_then(|url| sender.queue(url.expose()));
-            (rule.clone(), queue)
-        });
-        let alerts = Rc::new(Alerts::new(watched, &settings.node_name));
-        Ok(Self { refusals: Rc::default(), process, alerts, notifications, _alert_sender: Rc::new(sender) })
+        let mut sender = AlertSender::new(notifications.clone(), clock);
+        sender.follow(&settings.alerts)?;
+        let alerts = Rc::new(Alerts::new(watched(&settings.alerts, &sender), &settings.node_name));
+        let alert_sender = Rc::new(RefCell::new(sender));
+        Ok(Self { refusals: Rc::default(), process, alerts, notifications, alert_sender })
     }
+}
+
+/// The rules of alerts, each with the queue of its URL.
+fn watched(
+    entries: &[AlertEntry],
+    sender: &AlertSender,
+) -> impl Iterator<Item = (AlertRule, Option<Arc<NotificationQueue>>)> {
+    entries.iter().map(|AlertEntry { rule, url, .. }| {
+        let queue = url.as_ref().and_then(|url| sender.queue(url.expose()));
+        (rule.clone(), queue)
+    })
 }
 
 impl ShardRuntime {
     pub(super) fn new(
-        settings: Arc<Settings>,
         key_source: Option<KeySource>,
         clock: Clock,
-        Lasting { refusals, process, alerts, notifications, .. }: Lasting,
+        Lasting { refusals, process, alerts, notifications, alert_sender }: Lasting,
         restarts: u64,
     ) -> Self {
+        let settings = process.settings.borrow().clone();
         let config = settings.core().expect("the settings were checked when the server was started");
         let verifier = settings.token_verifier().with_source(key_source.clone());
         let host = Host::new(config.clone(), auth::random(), verifier);
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono, refusals.total())),
-            api_keys: settings.api_key_set(),
+            in_force: RefCell::new(Rc::new(SettingsInForce::new(settings, config))),
+            latest: process.settings,
             key_source,
             wrong_keys: RefCell::default(),
             handshakes: RefCell::default(),
@@ -166,8 +176,6 @@ impl ShardRuntime {
             flush_delays: Histogram::default(),
             flush_durations: Histogram::default(),
             turn_durations: Histogram::default(),
-            settings,
-            config,
             clock,
             sockets: Rc::default(),
             probe_sockets: Rc::default(),
@@ -178,7 +186,7 @@ impl ShardRuntime {
             requests: process.requests,
             alerts,
             notifications,
-            document: Document::default(),
+            alert_sender,
             proxy_warning: ProxyWarning::default(),
             restarts,
             host: RefCell::new(Some(host)),
@@ -193,6 +201,53 @@ impl ShardRuntime {
             all_closed: Notify::new(),
             close_idle: Latch::default(),
             close_unfinished: Latch::default(),
+        }
+    }
+
+    /// The settings that are in use, with what is made of them. A reload leaves these as they are to who has them.
+    pub(crate) fn in_force(&self) -> Rc<SettingsInForce> {
+        self.in_force.borrow().clone()
+    }
+
+    /// The settings that are in use.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.in_force.borrow().settings.clone()
+    }
+
+    /// Takes the settings of the last reload into use, unless it has done so.
+    pub(crate) fn follow_settings(&self) {
+        let latest = self.latest.borrow().clone();
+        if Arc::ptr_eq(&latest, &self.settings()) {
+            return;
+        }
+        let config = latest.core().expect("settings are checked before they are handed on");
+        let verifier = latest.token_verifier().with_source(self.key_source.clone());
+        // The core has namespaces in an order of its own, by which calls are to be parsed.
+        let config = self.enter(|host, now| {
+            host.reconfigure(now, config, verifier);
+            host.shard().config().clone()
+        });
+        if let Some(config) = config {
+            self.follow_alerts(&latest);
+            *self.in_force.borrow_mut() = Rc::new(SettingsInForce::new(latest, config));
+        }
+    }
+
+    fn follow_alerts(&self, settings: &Settings) {
+        let mut sender = self.alert_sender.borrow_mut();
+        if let Err(wrong) = sender.follow(&settings.alerts) {
+            warn!(target: log::ALERTS, %wrong, "alerts of the new settings cannot be sent to their URLs");
+        }
+        self.alerts.follow(self.clock.now(), watched(&settings.alerts, &sender));
+    }
+
+    /// Waits until there are other settings than those in use.
+    pub(super) async fn settings_changed(&self) {
+        let mut latest = self.latest.clone();
+        let in_use = self.settings();
+        // An error means that the server is gone: no other settings come.
+        if latest.wait_for(|latest| !Arc::ptr_eq(latest, &in_use)).await.is_err() {
+            pending().await
         }
     }
 
@@ -273,7 +328,7 @@ impl ShardRuntime {
     /// Whether tokens are to be verified with keys that are fetched alone, and none has been fetched yet.
     pub(crate) fn is_starting(&self) -> bool {
         let has_none = |source: &KeySource| source.fetched().keys.is_none();
-        !self.settings.has_own_token_key() && self.key_source.as_ref().is_some_and(has_none)
+        !self.settings().has_own_token_key() && self.key_source.as_ref().is_some_and(has_none)
     }
 
     /// Whether the server is ready, by figures of this time. The socket that asks counts, unless it is marked as waiting.
@@ -286,7 +341,7 @@ impl ShardRuntime {
             busy_sockets: self.sockets.busy(),
             descriptors: descriptors::kept().zip(descriptors::most()),
         };
-        Readiness::judge(&figures, &self.settings.limits, self.settings.ready_strict)
+        Readiness::judge(&figures, &self.settings().limits, self.settings().ready_strict)
     }
 
     /// Time until the next shard begins.

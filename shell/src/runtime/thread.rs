@@ -10,13 +10,11 @@ use super::pulse::Pulse;
 use super::server_requests::ProcessLink;
 use super::shard::{Lasting, ShardRuntime};
 use crate::auth::KeySource;
-use crate::config::Settings;
 use crate::net::listener::{self, Listener};
 use crate::observe::rates::Rates;
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -53,19 +51,17 @@ const STOP_GRACE: Duration = Duration::from_millis(50);
 /// The error of the system, where it gives no runtime or no socket.
 pub(crate) fn run(
     listeners: &[Listener<std::net::TcpListener>],
-    settings: &Arc<Settings>,
     key_source: Option<&KeySource>,
     process: &ProcessLink,
     stop: &watch::Receiver<bool>,
     pulse: Pulse,
 ) -> io::Result<()> {
-    run_with(listeners, settings, key_source, process, stop, pulse, |_| ())
+    run_with(listeners, key_source, process, stop, pulse, |_| ())
 }
 
 /// Like [`run`], and calls `show` with each shard that begins.
 fn run_with(
     listeners: &[Listener<std::net::TcpListener>],
-    settings: &Arc<Settings>,
     key_source: Option<&KeySource>,
     process: &ProcessLink,
     stop: &watch::Receiver<bool>,
@@ -74,7 +70,7 @@ fn run_with(
 ) -> io::Result<()> {
     let clock = Clock::new();
     let mut backoff = Backoff::default();
-    let lasting = Lasting::new(settings, process.clone(), clock)?;
+    let lasting = Lasting::new(process.clone(), clock)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         spawn_local(pulse.answer());
@@ -85,8 +81,7 @@ fn run_with(
         });
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
-            let (settings, key_source) = (settings.clone(), key_source.cloned());
-            let shard = Rc::new(ShardRuntime::new(settings, key_source, clock, lasting.clone(), restarts));
+            let shard = Rc::new(ShardRuntime::new(key_source.cloned(), clock, lasting.clone(), restarts));
             let tasks = shard.spawn_tasks(&listeners);
             show(&shard);
             if shard.run_and_rest(tasks, stop.clone(), &mut backoff).await == ShardEnd::Stopped {
@@ -108,6 +103,7 @@ impl ShardRuntime {
         tasks.spawn_local(tick(self.clone()));
         tasks.spawn_local(flush(self.clone()));
         tasks.spawn_local(sample(self.clone()));
+        tasks.spawn_local(follow_settings(self.clone()));
         tasks.spawn_local(log_calls(self.clone()));
         tasks.spawn_local(verify_waiting(self.clone()));
         tasks
@@ -172,7 +168,8 @@ impl ShardRuntime {
     /// closes sockets without a request.
     async fn finish_requests(&self) {
         self.begin_stop();
-        let limits = &self.settings.limits;
+        let settings = self.settings();
+        let limits = &settings.limits;
         let patience = limits.request_timeout.min(limits.drain_timeout);
         let left =
             |of: Duration| of.saturating_sub(self.clock.now().mono.since(self.stopping.get().unwrap_or_default()));
@@ -242,6 +239,14 @@ async fn sample(shard: Rc<ShardRuntime>) {
     }
 }
 
+/// Takes other settings into use, whenever there are some.
+async fn follow_settings(shard: Rc<ShardRuntime>) {
+    loop {
+        shard.settings_changed().await;
+        shard.follow_settings();
+    }
+}
+
 /// Writes the lines of the log about calls.
 async fn log_calls(shard: Rc<ShardRuntime>) {
     shard.calls.run().await;
@@ -268,7 +273,8 @@ async fn verify_waiting(shard: Rc<ShardRuntime>) {
 /// Waits for the stop and for `drain_delay`, closes every connection, and waits until they are gone or `drain_timeout` is over.
 async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
     shard.wait_for_stop(&mut stop).await;
-    let (delay, patience) = (shard.settings.stop_delay(), shard.settings.limits.drain_timeout);
+    let settings = shard.settings();
+    let (delay, patience) = (settings.stop_delay(), settings.limits.drain_timeout);
     if !delay.is_zero() {
         info!(?delay, "not ready any more; what comes is served until the delay is over");
         sleep(delay).await;
@@ -308,11 +314,18 @@ fn plain<T>(socket: T) -> Listener<T> {
 mod tests {
     use super::super::pulse::Heart;
     use super::*;
+    use crate::config::Settings;
     use crate::observe::reloads::Reloads;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
+
+    /// The link to a process that runs by default settings.
+    fn process() -> ProcessLink {
+        ProcessLink::new(Arc::new(Reloads::new(0)), watch::channel(Arc::new(Settings::default())).1).0
+    }
 
     #[test]
     fn a_broken_invariant_ends_the_shard_and_its_sockets() {
@@ -332,9 +345,8 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
-            let settings = Arc::new(Settings::default());
-            let lasting = Lasting::new(&settings, ProcessLink::new(Arc::new(Reloads::new(0))).0, Clock::new()).unwrap();
-            let shard = Rc::new(ShardRuntime::new(settings, None, Clock::new(), lasting, 0));
+            let lasting = Lasting::new(process(), Clock::new()).unwrap();
+            let shard = Rc::new(ShardRuntime::new(None, Clock::new(), lasting, 0));
             let mut tasks = shard.spawn_tasks(&[plain(Rc::new(TcpListener::from_std(listener).unwrap()))]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
@@ -365,8 +377,7 @@ mod tests {
             let breaks = Arc::new(AtomicUsize::new(0));
             let wanted = breaks.clone();
             let thread = thread::spawn(move || {
-                let process = ProcessLink::new(Arc::new(Reloads::new(0))).0;
-                run_with(&[plain(listener)], &Arc::default(), None, &process, &stopped, Heart::new().1, |shard| {
+                run_with(&[plain(listener)], None, &process(), &stopped, Heart::new().1, |shard| {
                     spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
                 })
             });

@@ -28,7 +28,9 @@ pub(super) fn server_answer(kind: ServerMethodKind) -> Value {
         ServerMethodKind::Drain => {
             fields(&["connections", "seconds"], json!({"connections": unsigned(), "seconds": {"type": "number"}}))
         }
-        ServerMethodKind::Reload => fields(&["changed", "reloaded"], json!({"changed": names, "reloaded": names})),
+        ServerMethodKind::Reload => {
+            fields(&["changed", "needs_restart"], json!({"changed": names, "needs_restart": names}))
+        }
     };
     fields(&["result"], json!({"result": result}))
 }

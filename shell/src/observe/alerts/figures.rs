@@ -25,6 +25,13 @@ pub struct Figure {
     read: fn(&Readings) -> f64,
 }
 
+/// A figure is told by its name.
+impl PartialEq for Figure {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
 impl Figure {
     /// The figure with a name of the settings.
     ///

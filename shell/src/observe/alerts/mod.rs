@@ -29,6 +29,8 @@ pub(crate) struct Alerts {
 struct WatchedAlert {
     rule: AlertRule,
     state: AlertState,
+    /// The figure when it was looked at last.
+    value: f64,
     /// The time at which it was raised last, in milliseconds since 1970.
     raised_at: u64,
     /// The queue that its changes go to, beside the log.
@@ -41,8 +43,25 @@ impl Alerts {
         rules: impl IntoIterator<Item = (AlertRule, Option<Arc<NotificationQueue>>)>,
         instance: &str,
     ) -> Self {
-        let watch = |(rule, queue)| WatchedAlert { rule, state: AlertState::default(), raised_at: 0, queue };
-        Self { watched: RefCell::new(rules.into_iter().map(watch).collect()), instance: instance.into() }
+        Self { watched: RefCell::new(rules.into_iter().map(WatchedAlert::new).collect()), instance: instance.into() }
+    }
+
+    /// Goes on with other alerts. One with the same rule stays as it is; one that is raised and is not among them is cleared.
+    pub(crate) fn follow(
+        &self,
+        now: Now,
+        rules: impl IntoIterator<Item = (AlertRule, Option<Arc<NotificationQueue>>)>,
+    ) {
+        let mut watched = self.watched.borrow_mut();
+        let go_on = |(rule, queue)| match watched.iter().position(|known| known.rule == rule) {
+            Some(known) => WatchedAlert { queue, ..watched.swap_remove(known) },
+            None => WatchedAlert::new((rule, queue)),
+        };
+        let following: Vec<WatchedAlert> = rules.into_iter().map(go_on).collect();
+        for alert in watched.iter_mut().filter(|alert| alert.state == AlertState::Raised) {
+            alert.tell(AlertChange::Cleared, now, &self.instance);
+        }
+        *watched = following;
     }
 
     /// Whether there are none.
@@ -53,18 +72,23 @@ impl Alerts {
     /// Takes in the figures of this time, and tells what changes.
     pub(crate) fn take(&self, now: Now, readings: &Readings) {
         for alert in self.watched.borrow_mut().iter_mut() {
-            let value = alert.rule.figure.value(readings);
-            if let Some(change) = alert.state.step(&alert.rule, now.mono, value) {
-                alert.tell(change, value, now, &self.instance);
+            alert.value = alert.rule.figure.value(readings);
+            if let Some(change) = alert.state.step(&alert.rule, now.mono, alert.value) {
+                alert.tell(change, now, &self.instance);
             }
         }
     }
 }
 
 impl WatchedAlert {
+    /// One that is not raised.
+    fn new((rule, queue): (AlertRule, Option<Arc<NotificationQueue>>)) -> Self {
+        Self { rule, state: AlertState::default(), value: 0.0, raised_at: 0, queue }
+    }
+
     /// Tells the log of a change, and puts the notification into the queue.
-    fn tell(&mut self, change: AlertChange, value: f64, now: Now, instance: &str) {
-        let rule = &self.rule;
+    fn tell(&mut self, change: AlertChange, now: Now, instance: &str) {
+        let (rule, value) = (&self.rule, self.value);
         let (alert, figure, threshold) = (&*rule.name, rule.figure.name(), rule.threshold);
         match change {
             AlertChange::Raised => {

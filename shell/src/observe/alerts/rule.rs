@@ -74,7 +74,7 @@ impl Severity {
 }
 
 /// An alert: its figure, its thresholds and the time for which the figure has to be wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlertRule {
     /// The name, by which the log and a receiver know it.
     pub name: String,

@@ -175,7 +175,7 @@ fn write_limits(page: &mut Exposition, shard: &ShardRuntime, totals: &Totals) {
     let count = |limit| totals.limits.get(limit).copied().unwrap_or(0) + hits.get(limit).copied().unwrap_or(0);
     let refused = Limit::ALL.iter().map(|limit| ([("limit", limit.name())], count(limit)));
     page.counters("parlor_limit_hits", "Refusals by a limit, by its setting.", refused);
-    let value = |limit: &Limit| match shard.settings.limits.value(*limit) {
+    let value = |limit: &Limit| match shard.settings().limits.value(*limit) {
         Value::Bytes(number) | Value::Count(number) => Some(([("limit", limit.name())], number as f64)),
         Value::OptionalCount(number) => Some(([("limit", limit.name())], number?.get() as f64)),
         Value::Duration(_) | Value::Rate(_) => None,

@@ -2,11 +2,13 @@
 
 use super::super::pulse::Heart;
 use super::*;
+use crate::config::Settings;
 use crate::net::certificate::ServerCertificate;
 use crate::observe::reloads::Reloads;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::thread;
 
@@ -50,10 +52,9 @@ impl Running {
         let (is_busy, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicIsize::new(0)));
         let seen = (busy.clone(), is_busy.clone(), least.clone());
         let thread = thread::spawn(move || {
-            let process = ProcessLink::new(Arc::new(Reloads::new(0))).0;
+            let process = ProcessLink::new(Arc::new(Reloads::new(0)), watch::channel(settings).1).0;
             run_with(
                 &[super::Listener { certificate, ..plain(listener) }],
-                &settings,
                 None,
                 &process,
                 &stopped,

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::jwks::{Endpoint, Key, Reply, set};
 use common::program::Program;
+use common::settings::File;
 use common::{Client, KEY, SECRET, get, health, http, start, token, wait_until};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use parlor::config::Settings;
@@ -340,6 +341,41 @@ fn a_check_of_the_settings_asks_nobody() {
         }
     }
     assert_eq!(endpoint.requests(), 0);
+}
+
+#[test]
+fn a_check_that_connects_asks_as_the_server_would() {
+    let endpoint = Endpoint::new(Reply::Body(set(&[&Key::new("a")])));
+    let url = format!("{}?code=s3cret", endpoint.url());
+    let run = |arguments: &[&str], more: &[&str]| {
+        let mut parlor = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        parlor.arg("config").args(arguments).args(["--api-key", KEY, "--token-jwks", &url]).args(more);
+        let output = parlor.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!said.contains("s3cret"), "{said}");
+        (output.status.code(), said)
+    };
+    for command in [&["show"][..], &["explain", "token_jwks"]] {
+        assert!(run(command, &[]).1.contains("with a query that is not shown"), "{command:?}");
+    }
+    assert_eq!(endpoint.requests(), 0);
+    let (code, said) = run(&["check", "--connect"], &[]);
+    assert!(code == Some(0) && said.contains("has keys that can be used: 1"), "{said}");
+    assert_eq!(endpoint.requests(), 1);
+    endpoint.replies(Reply::Status(404, String::new()));
+    let alert = |port: u16| {
+        let alert = "[[alerts]]\nname = \"a\"\nfigure = \"connections\"\nabove = 1\n";
+        File::new(&format!("connect-{port}"), &format!("{alert}url = \"http://127.0.0.1:{port}/s3cret\"\n"))
+    };
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (wrong, right) = (alert(closed), alert(endpoint.address.port()));
+    let (code, said) = run(&["check", "--connect"], &["--config", wrong.path()]);
+    assert!(code == Some(1) && said.contains("404") && said.contains("cannot be reached"), "{said}");
+    let (_, said) = run(&["check", "--connect"], &["--config", right.path()]);
+    assert!(said.contains("can be connected to"), "{said}");
+    assert_eq!(endpoint.requests(), 3, "no notification is sent");
+    let (code, _) = run(&["check", "--connect"], &["--connections", "0"]);
+    assert_eq!((code, endpoint.requests()), (Some(1), 3), "nobody is asked for what is written wrongly");
 }
 
 #[test]

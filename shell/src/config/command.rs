@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::sources::{self, LoadError, Loaded, ProgramCommand};
-use super::{explain, inspect};
+use super::{connect, explain, inspect};
 use std::ffi::OsString;
 
 /// A command with the settings that it applies to.
@@ -36,18 +36,14 @@ impl Invocation {
         let Loaded { settings, mut wrongs, command } =
             sources::load(arguments, environment, others).map_err(LoadError::into_message)?;
         wrongs.extend(settings.contradictions());
-        if command == ProgramCommand::Check {
-            let warnings = settings.warnings().into_iter().map(|warning| format!("warning: {warning}"));
-            let is_right = wrongs.is_empty();
-            let last = if is_right { "the settings are right" } else { "the settings are wrong" };
-            let lines: Vec<String> = wrongs.into_iter().chain(warnings).chain([last.into()]).collect();
-            return Ok(Self::Print { text: lines.join("\n") + "\n", is_right });
+        if let ProgramCommand::Check { connects } = command {
+            return Ok(check(&settings, wrongs, connects));
         }
         if let Some(wrong) = wrongs.into_iter().next() {
             return Err(wrong);
         }
         let text = match command {
-            ProgramCommand::Serve | ProgramCommand::Check => return Ok(Self::Serve(Box::new(settings))),
+            ProgramCommand::Serve | ProgramCommand::Check { .. } => return Ok(Self::Serve(Box::new(settings))),
             ProgramCommand::Show => inspect::show(&settings),
             ProgramCommand::Explain { name, is_room } => match explain::named(&name).filter(|_| !is_room) {
                 Some(setting) => explain::explain(&settings, setting),
@@ -57,4 +53,23 @@ impl Invocation {
         };
         Ok(Self::Print { text, is_right: true })
     }
+}
+
+/// Everything that is wrong with settings, and what else is to be said of them.
+fn check(settings: &Settings, mut wrongs: Vec<String>, connects: bool) -> Invocation {
+    let mut others: Vec<String> =
+        settings.warnings().into_iter().map(|warning| format!("warning: {warning}")).collect();
+    // Nobody is asked for what is written wrongly.
+    if connects && wrongs.is_empty() {
+        for line in connect::lines(settings) {
+            match line {
+                Ok(line) => others.push(line),
+                Err(wrong) => wrongs.push(wrong),
+            }
+        }
+    }
+    let is_right = wrongs.is_empty();
+    let last = if is_right { "the settings are right" } else { "the settings are wrong" };
+    let lines: Vec<String> = wrongs.into_iter().chain(others).chain([last.into()]).collect();
+    Invocation::Print { text: lines.join("\n") + "\n", is_right }
 }

@@ -4,6 +4,7 @@ use super::policy_table::{KEYS, PolicyKey, PolicyTable, WrittenValue, header};
 use super::table::Setting;
 use super::value::Form;
 use super::{AlertEntry, Settings};
+use crate::net::http_url::HttpUrl;
 use crate::observe::alerts::rule::{AlertRule, Threshold};
 use parlor_core::Who;
 
@@ -51,6 +52,8 @@ pub(super) fn value(settings: &Settings, setting: Setting) -> Option<String> {
         (Some(key), _) => (key.to_text)(&settings.top_level()),
         (None, "dev") => Some(settings.is_dev().to_string()),
         (None, "allow_anonymous") => settings.core().ok().map(|config| config.allow_anonymous.to_string()),
+        // A query may hold a secret.
+        (None, "token_jwks") => settings.token_jwks.as_ref().map(HttpUrl::to_string),
         (None, _) => setting.to_text(settings),
     }
 }
@@ -159,7 +162,9 @@ pub(super) fn source(settings: &Settings, name: &str) -> String {
     let depends_on_mode = ["subscribe", "publish", "history", "presence", "allow_anonymous", "dev"].contains(&name);
     let older = Setting::all().find(|setting| setting.name.strip_prefix("allow_") == Some(name));
     let place = settings.places.get(name).or_else(|| settings.places.get(older?.name));
+    let has_query = name == "token_jwks" && settings.token_jwks.as_ref().is_some_and(HttpUrl::has_query);
     match place {
+        Some(place) if has_query => format!("{place}, with a query that is not shown"),
         Some(place) => place.to_string(),
         None if depends_on_mode => format!("default of {}", mode(settings)),
         None => "default".into(),

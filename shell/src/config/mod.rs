@@ -4,6 +4,7 @@ mod alerts;
 mod api_keys;
 pub(crate) mod client_variables;
 mod command;
+mod connect;
 mod explain;
 mod file;
 mod inspect;

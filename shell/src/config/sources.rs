@@ -28,7 +28,10 @@ pub(super) enum ProgramCommand {
     /// Run the server.
     Serve,
     /// Tell everything that is wrong with the settings.
-    Check,
+    Check {
+        /// Whether the servers that they name are asked, too.
+        connects: bool,
+    },
     /// Print the settings.
     Show,
     /// Print what is known of the setting with this name, else what holds in the room with this name.
@@ -59,7 +62,7 @@ pub(super) fn load(
     let mut command = ProgramCommand::Serve;
     while let Some((name, mut inner)) = flags.remove_subcommand() {
         command = match &*name {
-            CHECK => ProgramCommand::Check,
+            CHECK => ProgramCommand::Check { connects: inner.get_flag(CONNECT) },
             SHOW => ProgramCommand::Show,
             EXPLAIN => {
                 let name = inner.remove_one(NAME).expect("it is required");
@@ -133,6 +136,8 @@ impl From<String> for LoadError {
 
 const CONFIG: &str = "config";
 const CHECK: &str = "check";
+/// The argument of `check`.
+const CONNECT: &str = "connect";
 const SHOW: &str = "show";
 const EXPLAIN: &str = "explain";
 /// The arguments of `explain`.
@@ -158,8 +163,11 @@ pub(crate) fn command() -> Command {
         Arg::new(NAME).required(true).help("Name of a setting, such as drain_delay, or of a room, such as chat:7");
     let is_room = Arg::new(IS_ROOM).long(IS_ROOM).action(ArgAction::SetTrue);
     let is_room = is_room.help("Takes NAME as that of a room, also where a setting has it");
+    let connect = Arg::new(CONNECT).long(CONNECT).action(ArgAction::SetTrue);
+    let connect =
+        connect.help("Asks the servers of token_jwks and alerts, too, as the server would; alerts send nothing");
     let commands = [
-        inner(CHECK, "Tells everything that is wrong with the settings; the exit code is 1 where something is"),
+        inner(CHECK, "Tells everything that is wrong with the settings; the exit code is 1 where something is").arg(connect),
         inner(SHOW, "Prints all settings in effect as TOML, without secrets"),
         inner(
             EXPLAIN,

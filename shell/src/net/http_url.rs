@@ -53,6 +53,12 @@ impl HttpUrl {
         format!("{}://{}", self.scheme(), self.authority())
     }
 
+    /// Whether there is a query, which may hold a secret.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        self.uri.query().is_some()
+    }
+
     /// The port as it was written, if the URL has none that can be connected to.
     fn wrong_port(&self) -> Option<&str> {
         let behind = &self.authority()[self.uri.host().unwrap_or_default().len()..];

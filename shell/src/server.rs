@@ -111,15 +111,16 @@ impl Server {
         Some(reloaded)
     }
 
-    /// Goes on with settings that were read again, or does not where that failed. They hold for what comes next: connections
-    /// and memberships stay.
+    /// Goes on with settings that were read again, and with the certificate as it is now. They hold for what comes next:
+    /// connections and memberships stay.
     ///
     /// # Errors
-    /// A sentence that says why they could not be read, or what contradicts itself. Nothing changes then.
-    pub fn reload_settings(&self, read: Result<Settings, String>) -> Result<Reload, String> {
+    /// A sentence that says why settings or certificate could not be read, or what contradicts itself. Nothing changes then.
+    pub fn reload(&self, read: Result<Settings, String>) -> Result<(Reload, Option<Reloaded>), String> {
         let running = self.settings.borrow().clone();
         let following = read.and_then(|settings| settings.following(&running));
         let following = following.inspect_err(|_| self.reloads.failed(ReloadPart::Settings))?;
+        let certificate = self.reload_certificate().transpose()?;
         if following.changed.is_empty() {
             self.reloads.unchanged(ReloadPart::Settings);
         } else {
@@ -127,7 +128,7 @@ impl Server {
             raise_file_limit(&following.settings);
             self.settings.send_replace(Arc::new(following.settings));
         }
-        Ok(Reload { changed: following.changed, needs_restart: following.needs_restart })
+        Ok((Reload { changed: following.changed, needs_restart: following.needs_restart }, certificate))
     }
 
     /// The means to ask whether it lives.

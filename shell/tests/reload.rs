@@ -139,6 +139,26 @@ fn a_namespace_is_added_and_another_one_changed() {
 }
 
 #[test]
+fn the_policy_of_names_without_a_prefix_is_taken_away() {
+    let chat = "[namespaces.chat]\n";
+    let server =
+        Reloaded::start("reload-unprefixed.toml", &format!("{chat}[namespaces.\"\"]\npublication_bytes = 1\n"));
+    let long = json!({"channel": "room", "data": 12});
+    assert_eq!(call(server.address(), KEY, "publish", &long).status, 413);
+    server.changes(chat, &["namespaces.\"\""]);
+    assert_eq!(call(server.address(), KEY, "publish", &long).status, 200);
+}
+
+#[test]
+fn what_goes_with_the_file_but_not_with_what_needs_a_restart_is_said() {
+    let before = "[namespaces.a]\n[namespaces.b]\npublication_bytes = 1000\n";
+    let server = Reloaded::start("reload-mixture.toml", before);
+    let answer = server.reload("publication_bytes = 100\n[namespaces.a]\n");
+    let words = answer.json()["error"]["message"].as_str().unwrap().to_string();
+    assert!(words.contains("has to be restarted") && words.contains("namespaces.b"), "{words}");
+}
+
+#[test]
 fn nothing_changes_where_anything_is_wrong() {
     let mut server = Reloaded::start("reload-wrong.toml", "");
     let figure = |name: &str| {
@@ -149,7 +169,7 @@ fn nothing_changes_where_anything_is_wrong() {
         ("connections = 1\nconections = 2\n", "conections"),
         ("connections = 1\npong_timeout = \"25s\"\n", "pong_timeout"),
         ("connections = 1\n[[api_keys]]\nname = \"a\"\n", "api_keys"),
-        ("connections = 1\ntls_cert = \"/nowhere.pem\"\ntls_key = \"/nowhere.pem\"\n", "tls_cert"),
+        ("connections = 1\ntls_cert = \"/nowhere.pem\"\n", "tls_key"),
         ("connections = 1\n[", "line"),
     ] {
         let answer = server.reload(text);
@@ -157,6 +177,11 @@ fn nothing_changes_where_anything_is_wrong() {
         assert!(answer.json()["error"]["code"] == 108 && answer.body.contains(word), "{answer:?}");
         let limits = call(server.address(), KEY, "limits", &json!({})).json();
         assert_eq!(limits["result"]["limits"]["connections"]["value"], "100000", "{text}");
+    }
+    for (text, word) in [(String::new(), "is empty"), ("#".repeat(2 << 20), "bytes")] {
+        fs::write(server.file.path(), text).unwrap();
+        let answer = call(server.address(), KEY, "reload", &json!({}));
+        assert!(answer.status == 400 && answer.body.contains(word), "{answer:?}");
     }
     assert_eq!(figure("parlor_last_reload_successful"), Some(0.0));
     assert_eq!(figure("parlor_reloads_total{result=\"failed\"}"), Some(1.0), "one that stays wrong counts once");
@@ -172,8 +197,8 @@ fn nothing_changes_where_anything_is_wrong() {
 fn what_needs_a_restart_is_named_and_the_rest_is_in_use() {
     let server = Reloaded::start("reload-restart.toml", "");
     let answer = server
-        .reload("ping_interval = \"20s\"\nnode_name = \"b\"\nlog_level = \"warn\"\nconnections = 7\n[namespaces.a]\n");
-    let expected = json!(["node_name", "log_level", "ping_interval", "namespaces"]);
+        .reload("ping_interval = \"60s\"\npong_timeout = \"30s\"\nnode_name = \"b\"\nlog_level = \"warn\"\nconnections = 7\n[namespaces.a]\n");
+    let expected = json!(["node_name", "log_level", "ping_interval", "pong_timeout", "namespaces"]);
     assert_eq!(answer.json(), json!({"result": {"changed": ["connections"], "needs_restart": expected}}));
     let limits = call(server.address(), KEY, "limits", &json!({})).json();
     assert_eq!(limits["result"]["limits"]["ping_interval"]["value"], "25s");
@@ -213,4 +238,12 @@ fn alerts_go_on_and_one_that_is_taken_away_is_cleared() {
     server.changes(&alert("added"), &["alerts"]);
     wait_until("one that is taken away is cleared", || told("resolved") == 1);
     assert_eq!(told("kept"), 2, "raised and cleared, each once");
+    let other = Endpoint::new(Reply::Body("ok".into()));
+    server.changes(&alert("added").replace(&receiver.url(), &other.url()), &["alerts"]);
+    wait_until("who was told learns of the end", || told("resolved") == 2);
+    wait_until("who is told from now on learns of it", || {
+        other.asked().iter().any(|asked| asked.body.contains("firing"))
+    });
+    server.changes("", &["alerts"]);
+    wait_until("the last one is cleared, too", || other.asked().iter().any(|asked| asked.body.contains("resolved")));
 }

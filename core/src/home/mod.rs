@@ -572,6 +572,10 @@ impl Home {
             log.retain(now, Arc::clone(&publication), config, &mut self.charges);
             self.update_fullness(at);
             self.enforce_history_bytes(now, at, most, config);
+        } else if log.retains() {
+            // A reload has ended the history of the room, and has not come to its log yet: what is retained has no hole.
+            log.drop_all(&mut self.charges);
+            self.update_fullness(at);
         }
         if found.is_none() && !self.logs[at as usize].retains() {
             self.evict_log(at);

@@ -406,7 +406,8 @@ impl Hub {
 
     /// Tells the members who asked for presence events of one. O(n) in the members.
     pub(super) fn notify_watchers(&mut self, room: &RoomName, member: &ClientInfo, event: PresenceEvent) {
-        if self.registry.watchers(room).next().is_none() {
+        // Who asked to be told while it was allowed is told no more once it is not.
+        if self.registry.watchers(room).next().is_none() || !self.config.policy(room).join_leave {
             return;
         }
         let watchers: Vec<Slot> = self.registry.watchers(room).collect();

@@ -126,6 +126,33 @@ fn what_a_publisher_finds_above_a_lowered_limit_is_not_the_publishers_work() {
     assert!(world.shard.stats().gauges.history_bytes <= 12);
 }
 
+#[test]
+fn a_log_that_retains_nothing_any_more_has_no_hole() {
+    let mut world = with_logs(12_000);
+    let config = Config::from(Limits { history_messages: 0, ..Limits::default() });
+    drop(world.shard.handle(world.now, Input::Configured { config: config.into() }));
+    let room = "r11999";
+    assert_eq!(retained(&world, room), 1, "the turn has not come to this log");
+    let body = json!({"channel": room, "data": 1}).to_string();
+    let command = parlor_core::api::json::parse("publish", body.as_bytes(), world.shard.config()).expect("a call");
+    drop(world.shard.handle(world.now, Input::Call { call: parlor_core::CallId(7), command }));
+    world.shard.audit();
+    assert_eq!(retained(&world, room), 0, "who has seen the first one may not think that it has all");
+}
+
+#[test]
+fn who_watches_a_room_is_told_no_more_where_it_is_not_allowed_any_more() {
+    let mut world = world();
+    let conn = world.json_with(claims("ada")).0;
+    world.say(conn, &json!({"id": 2, "subscribe": {"channel": "a", "join_leave": true}}).to_string());
+    world.read(conn);
+    world.plain("/ws/a");
+    assert_eq!(world.read_json(conn)[0]["push"]["channel"], "a");
+    reconfigure(&mut world, |config| config.namespaces.policies_mut().for_each(|policy| policy.join_leave = false));
+    world.plain("/ws/a");
+    assert_eq!(world.read(conn).len(), 0);
+}
+
 /// A publication whose turn does nothing else.
 fn publish_alone(world: &mut World) {
     let command = parlor_core::api::json::parse("publish", br#"{"channel":"new","data":"x"}"#, world.shard.config());

@@ -1,6 +1,6 @@
 //! The command without a name: loads the settings and runs the server, or tells about the settings.
 
-use super::settings_source::{HandedAddresses, SettingsSource};
+use super::settings_source::{SettingsSource, StartedWith};
 use super::signals::Signals;
 use crate::auth::Secret;
 use crate::config::Invocation;
@@ -41,9 +41,9 @@ pub(super) fn serve(
     };
     let handed = HandedSockets::take()?;
     settings.listen_on(&handed)?;
-    let addresses = HandedAddresses::of(&settings, &handed);
+    let started = StartedWith::of(&settings, &handed);
     // After loading: while a file of settings cannot be read to its end, a signal must still end the process.
-    let mut signals = Signals::new(hangup, Box::new(move || source.load_again(&addresses))).map_err(no_signals)?;
+    let mut signals = Signals::new(hangup, Box::new(move || source.load_again(&started))).map_err(no_signals)?;
     drop(entered);
     let mode = settings.mode();
     log::print(io::stdout(), format!("{mode}\n"));

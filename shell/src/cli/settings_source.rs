@@ -1,9 +1,13 @@
 //! The settings of the process, as they are read at the start and again while it serves.
 
-use crate::config::{Invocation, ListenerKind, Settings};
+use crate::config::{Invocation, Listen, ListenerKind, Settings};
 use crate::net::handed_sockets::HandedSockets;
 use clap::Command;
 use std::ffi::OsString;
+use std::fs;
+
+/// The bytes of the file of settings that is read again, at most.
+const FILE_BYTES: u64 = 1 << 20;
 
 /// The command line and the environment that the process was started with. The files that they name may change.
 pub(super) struct SettingsSource {
@@ -35,32 +39,49 @@ impl SettingsSource {
     ///
     /// # Errors
     /// A sentence that says what is wrong, and what is allowed.
-    pub(super) fn load_again(&self, handed: &HandedAddresses) -> Result<Settings, String> {
+    pub(super) fn load_again(&self, started: &StartedWith) -> Result<Settings, String> {
+        started.file.as_deref().map_or(Ok(()), check_file)?;
         let Invocation::Serve(mut settings) = self.load()? else {
             return Err("the command line is not one that runs a server".into());
         };
-        if let Some(listen) = &handed.listen {
+        if let Some(listen) = &started.listen {
             settings.listen = listen.clone();
         }
-        if handed.internal_listen.is_some() {
-            settings.internal_listen.clone_from(&handed.internal_listen);
+        if started.internal_listen.is_some() {
+            settings.internal_listen.clone_from(&started.internal_listen);
         }
         Ok(*settings)
     }
 }
 
-/// The addresses of sockets that a service manager has handed over, in place of those of the settings.
-#[derive(Clone, Debug, Default)]
-pub(super) struct HandedAddresses {
-    listen: Option<crate::config::Listen>,
-    internal_listen: Option<crate::config::Listen>,
+/// Checks that a file is one that can be read again, without waiting, and is not just being written.
+fn check_file(file: &str) -> Result<(), String> {
+    let found = fs::metadata(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    if !found.is_file() {
+        return Err(format!("{file} is no regular file, which alone can be read again"));
+    }
+    match found.len() {
+        0 => Err(format!("{file} is empty; write another file and rename it, so that no part of it is read alone")),
+        bytes if bytes > FILE_BYTES => Err(format!("{file} has {bytes} bytes; expected at most {FILE_BYTES}")),
+        _ => Ok(()),
+    }
 }
 
-impl HandedAddresses {
-    /// Those that these settings have from these sockets.
+/// The file that a server was started with, and the addresses of sockets that a service manager has handed over, in place of
+/// those of the settings.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StartedWith {
+    file: Option<String>,
+    listen: Option<Listen>,
+    internal_listen: Option<Listen>,
+}
+
+impl StartedWith {
+    /// Those of these settings and these sockets.
     pub(super) fn of(settings: &Settings, handed: &HandedSockets) -> Self {
         let is_handed = |kind| handed.addresses(kind).is_ok_and(|addresses| !addresses.is_empty());
         Self {
+            file: settings.file.clone(),
             listen: is_handed(ListenerKind::Public).then(|| settings.listen.clone()),
             internal_listen: settings.internal_listen.clone().filter(|_| is_handed(ListenerKind::Internal)),
         }

@@ -90,6 +90,8 @@ impl Signals {
                 biased;
                 _ = self.interrupt.recv() => return StopAsked::BySignal,
                 _ = self.terminate.recv() => return StopAsked::BySignal,
+                // Before what can come without end.
+                () = self.watchdog.tell(server.heart()) => {}
                 _ = self.hangup.recv() => {
                     // What is wrong is in the log.
                     let _ = self.reload(server, "SIGHUP");
@@ -101,10 +103,7 @@ impl Signals {
                         let _ = done.send(self.reload(server, "reload"));
                     }
                 },
-                _ = looks.tick() => {
-                    let _ = self.reload_certificate(server);
-                }
-                () = self.watchdog.tell(server.heart()) => {}
+                _ = looks.tick() => self.note_certificate(server.reload_certificate()),
             }
         }
     }
@@ -127,28 +126,23 @@ impl Signals {
     }
 
     fn reload_all(&mut self, server: &Server) -> Result<Reload, String> {
-        // It is read whole with the settings, so that a certificate that is wrong is found before anything changes.
-        let mut reload = server.reload_settings((self.read_settings)())?;
-        reload.changed.extend(self.reload_certificate(server)?.map(String::from));
+        let (mut reload, certificate) = server.reload((self.read_settings)())?;
+        if certificate == Some(Reloaded::Replaced) {
+            reload.changed.push(CERTIFICATE.into());
+        }
+        self.note_certificate(certificate.map(Ok));
         Ok(reload)
     }
 
-    /// Has the certificate read again, and logs what came of it: once where it is the same as the last time. Returns the name
-    /// of its setting where it was replaced.
-    fn reload_certificate(&mut self, server: &Server) -> Result<Option<&'static str>, String> {
-        let reloaded = match server.reload_certificate() {
-            None | Some(Ok(Reloaded::Unchanged)) => Ok(None),
-            Some(Ok(Reloaded::Replaced)) => {
-                info!("the certificate was replaced: new connections get the new one");
-                Ok(Some(CERTIFICATE))
-            }
-            Some(Err(wrong)) => Err(format!("{wrong}; the certificate before stays in use")),
-        };
-        let wrong = reloaded.as_ref().err().cloned();
+    /// Logs what came of reading the certificate again: once where it is the same as the last time.
+    fn note_certificate(&mut self, reloaded: Option<Result<Reloaded, String>>) {
+        if matches!(reloaded, Some(Ok(Reloaded::Replaced))) {
+            info!("the certificate was replaced: new connections get the new one");
+        }
+        let wrong = reloaded.and_then(Result::err);
         if let Some(wrong) = wrong.as_ref().filter(|wrong| self.wrong.as_ref() != Some(wrong)) {
-            warn!("{wrong}");
+            warn!("{wrong}; the certificate before stays in use");
         }
         self.wrong = wrong;
-        reloaded
     }
 }

@@ -57,6 +57,8 @@ impl Invocation {
 
 /// Everything that is wrong with settings, and what else is to be said of them.
 fn check(settings: &Settings, mut wrongs: Vec<String>, connects: bool) -> Invocation {
+    // Where it is missing a half, that was said already.
+    wrongs.extend(settings.certificate().err().filter(|wrong| !wrongs.contains(wrong)));
     let mut others: Vec<String> =
         settings.warnings().into_iter().map(|warning| format!("warning: {warning}")).collect();
     // Nobody is asked for what is written wrongly.

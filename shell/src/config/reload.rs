@@ -29,7 +29,11 @@ const AT_START: &[AtStart] = &[
     ("node_name", |settings, before| settings.node_name.clone_from(&before.node_name)),
     ("log_level", |settings, before| settings.log_level = before.log_level.clone()),
     ("log_format", |settings, before| settings.log_format = before.log_format),
+    // Clients were told of it, and the time for an answer is shorter.
     ("ping_interval", |settings, before| settings.limits.ping_interval = before.limits.ping_interval),
+    ("pong_timeout", |settings, before| settings.limits.pong_timeout = before.limits.pong_timeout),
+    // Revocations that hold until the end of a token were made with it.
+    ("token_leeway", |settings, before| settings.limits.token_leeway = before.limits.token_leeway),
 ];
 
 impl Settings {
@@ -38,6 +42,7 @@ impl Settings {
     /// # Errors
     /// A sentence that says what is wrong, and that nothing changes.
     pub(crate) fn following(mut self, before: &Self) -> Result<FollowingSettings, String> {
+        self.check()?;
         let mut needs_restart = Vec::new();
         for (name, keep) in AT_START {
             if !self.has_same(before, name) {
@@ -54,7 +59,10 @@ impl Settings {
             let (now, then) = (name(self.is_dev()), name(before.is_dev()));
             return Err(format!("the settings are those of {now} now, and the server runs in {then}: restart it"));
         }
-        self.check()?;
+        self.check().map_err(|wrong| {
+            let kept = needs_restart.join(", ");
+            format!("{wrong}; the server has to be restarted, since it goes on with what it has of {kept}")
+        })?;
         let changed = Setting::all().filter(|setting| !self.has_same(before, setting.name)).map(|it| it.name.into());
         let changed = changed.chain(self.changed_tables(before)).collect();
         Ok(FollowingSettings { settings: self, changed, needs_restart })
@@ -80,7 +88,7 @@ impl Settings {
         for (name, table) in before.namespaces.iter().filter(|(name, _)| !name.is_empty()) {
             if !self.namespaces.contains_key(name) {
                 self.namespaces.insert(name.clone(), table.clone());
-                kept.push(format!("namespaces.{name}"));
+                kept.push(namespace(name));
             }
         }
         kept
@@ -99,9 +107,15 @@ impl Settings {
         let is_other = |(name, table): &(&String, &PolicyTable)| {
             before.namespaces.get(*name).is_none_or(|known| texts(known) != texts(table))
         };
-        let namespaces = self.namespaces.iter().filter(is_other).map(|(name, _)| format!("namespaces.{name}"));
-        tables.chain(namespaces).collect()
+        let others = self.namespaces.iter().filter(is_other).map(|(name, _)| name);
+        let gone = before.namespaces.keys().filter(|name| !self.namespaces.contains_key(*name));
+        tables.chain(others.chain(gone).map(|name| namespace(name))).collect()
     }
+}
+
+/// The name of a namespace's table; the one for names without a prefix has none.
+fn namespace(name: &str) -> String {
+    if name.is_empty() { "namespaces.\"\"".into() } else { format!("namespaces.{name}") }
 }
 
 /// Whether tables say something else, wherever they stand.

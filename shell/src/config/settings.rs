@@ -69,7 +69,7 @@ impl Settings {
         wrongs.extend(self.check_internal_listen().err());
         wrongs.extend(self.check_public_hosts().err());
         wrongs.extend(self.check_node_name().err());
-        wrongs.extend(self.certificate().err());
+        wrongs.extend(self.check_certificate_pair().err());
         wrongs.extend(self.limits.contradictions());
         wrongs.extend(self.check_token_keys());
         wrongs.extend(self.check_api_keys());
@@ -155,9 +155,13 @@ impl Settings {
     /// # Errors
     /// As [`Settings::check`].
     pub fn core(&self) -> Result<Config, String> {
-        self.check()?;
+        self.check().map(|()| self.checked_core())
+    }
+
+    /// The configuration of the core, of settings that were checked.
+    pub(crate) fn checked_core(&self) -> Config {
         let rules = self.rules();
-        Ok(Config {
+        Config {
             user_limit: self.user_limit,
             spares_loopback: self.is_dev(),
             routes: self.paths(&rules).0,
@@ -165,7 +169,7 @@ impl Settings {
             version: crate::VERSION.into(),
             tells_steps: self.log_level.of(LogArea::Connections) >= LogLevel::Debug,
             ..rules
-        })
+        }
     }
 
     /// The certificate and the key of `tls_cert` and `tls_key`; None where the server speaks no TLS.
@@ -173,9 +177,15 @@ impl Settings {
     /// # Errors
     /// A sentence that names the setting and the file.
     pub fn certificate(&self) -> Result<Option<ServerCertificate>, String> {
+        self.check_certificate_pair()?;
+        let Some((cert, key)) = self.tls_cert.as_ref().zip(self.tls_key.as_ref()) else { return Ok(None) };
+        ServerCertificate::load(cert, key).map(Some).map_err(|wrong| self.with_lines(wrong))
+    }
+
+    /// Checks that a certificate comes with its key.
+    fn check_certificate_pair(&self) -> Result<(), String> {
         match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => ServerCertificate::load(cert, key).map(Some),
-            (None, None) => Ok(None),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
             (Some(_), None) => Err("tls_cert has no key; set tls_key to the file of its private key".into()),
             (None, Some(_)) => Err("tls_key has no certificate; set tls_cert to the file of its certificate".into()),
         }

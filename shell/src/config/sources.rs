@@ -81,6 +81,7 @@ pub(super) fn load(
     let in_flags = flags.get_one::<String>(CONFIG).map(|file| (file.as_str(), Place::Flag(CONFIG)));
     let file = in_flags.or_else(|| in_environment(CONFIG).map(|file| (file, Place::Variable(CONFIG))));
     if let Some((file, place)) = file {
+        settings.file = Some(file.into());
         match text_in(file, &place.to_string()) {
             Ok(text) => wrongs.extend(file::read(&mut settings, file, &text, &any_variable)),
             Err(wrong) => wrongs.push(wrong),

@@ -145,6 +145,8 @@ macro_rules! settings {
             pub namespaces: BTreeMap<String, PolicyTable>,
             /// Policy of personal rooms; in the file only, as `[personal]`.
             pub personal: PolicyTable,
+            /// The file that was read; none where no file was named.
+            pub file: Option<String>,
             /// Where each setting was written, by its name; without those that were not.
             pub places: BTreeMap<&'static str, Place>,
             /// The times at which `token_jwks` is fetched, which are fixed but for tests.
@@ -166,6 +168,7 @@ macro_rules! settings {
                     alerts: Vec::new(),
                     namespaces: BTreeMap::new(),
                     personal: PolicyTable::default(),
+                    file: None,
                     places: BTreeMap::new(),
                     jwks_times: JwksTimes::default(),
                     generated_key: None,

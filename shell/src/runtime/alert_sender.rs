@@ -20,7 +20,6 @@ use std::thread;
 use std::time::Duration;
 use tokio::runtime::{self, Handle};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -42,7 +41,6 @@ pub(crate) struct AlertSender {
 struct UrlSender {
     url: HttpUrl,
     queue: Arc<NotificationQueue>,
-    task: AbortHandle,
 }
 
 /// The thread, which ends when this is dropped.
@@ -69,21 +67,24 @@ impl AlertSender {
         Self { senders: Vec::new(), figures, clock, thread: None }
     }
 
-    /// Sends to the URLs of these alerts from now on, and to no others: what waits for those is dropped.
+    /// Sends to the URLs of these alerts, too, from now on.
     ///
     /// # Errors
     /// The error of the system, where it gives no thread or no runtime.
-    pub(crate) fn follow(&mut self, entries: &[AlertEntry]) -> io::Result<()> {
-        let urls = || entries.iter().filter_map(|entry| Some(entry.url.as_ref()?.expose()));
-        let is_left_out = |sender: &mut UrlSender| urls().all(|url| *url != sender.url);
-        self.senders.extract_if(.., is_left_out).for_each(|UrlSender { task, .. }| task.abort());
-        for url in urls() {
+    pub(crate) fn add(&mut self, entries: &[AlertEntry]) -> io::Result<()> {
+        for url in urls(entries) {
             if self.queue(url).is_none() {
                 let sender = self.start(url)?;
                 self.senders.push(sender);
             }
         }
         Ok(())
+    }
+
+    /// Lets the senders of other URLs end, each once nothing waits for it.
+    pub(crate) fn close_others(&mut self, entries: &[AlertEntry]) {
+        let is_other = |sender: &mut UrlSender| urls(entries).all(|url| *url != sender.url);
+        self.senders.extract_if(.., is_other).for_each(|UrlSender { queue, .. }| queue.close());
     }
 
     /// Starts the sender of a URL.
@@ -101,15 +102,20 @@ impl AlertSender {
             Some(thread) => thread,
             None => SenderThread::start()?,
         };
-        let task = thread.tasks.spawn(endpoint.run()).abort_handle();
+        thread.tasks.spawn(endpoint.run());
         self.thread = Some(thread);
-        Ok(UrlSender { url: url.clone(), queue, task })
+        Ok(UrlSender { url: url.clone(), queue })
     }
 
     /// The queue of a URL.
     pub(crate) fn queue(&self, url: &HttpUrl) -> Option<Arc<NotificationQueue>> {
         self.senders.iter().find(|known| known.url == *url).map(|known| known.queue.clone())
     }
+}
+
+/// The URLs of alerts.
+fn urls(entries: &[AlertEntry]) -> impl Iterator<Item = &HttpUrl> {
+    entries.iter().filter_map(|entry| Some(entry.url.as_ref()?.expose()))
 }
 
 impl SenderThread {
@@ -128,11 +134,12 @@ impl SenderThread {
 }
 
 impl Endpoint {
-    /// Sends what is put into the queue, one after the other.
+    /// Sends what is put into the queue, one after the other, until the queue is closed.
     async fn run(mut self) {
         loop {
             match self.next(self.clock.now().mono) {
                 Some(notification) => self.send(notification).await,
+                None if self.queue.is_closed() => return,
                 None => self.queue.filled.notified().await,
             }
         }

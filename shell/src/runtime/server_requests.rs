@@ -1,4 +1,4 @@
-//! Requests of a shard to its process: to stop, or to read files again. Both are carried out where signals are handled.
+//! Requests of a shard to its process: to stop, or to read settings and certificate again. Both are carried out where signals are handled.
 
 use crate::config::Settings;
 use crate::observe::reloads::Reloads;

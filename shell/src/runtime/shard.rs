@@ -129,12 +129,12 @@ impl Lasting {
     /// The state at the start of the first shard.
     ///
     /// # Errors
-    /// As [`AlertSender::start`].
+    /// As [`AlertSender::add`].
     pub(super) fn new(process: ProcessLink, clock: Clock) -> io::Result<Self> {
         let settings = process.settings.borrow().clone();
         let notifications = Arc::<NotificationFigures>::default();
         let mut sender = AlertSender::new(notifications.clone(), clock);
-        sender.follow(&settings.alerts)?;
+        sender.add(&settings.alerts)?;
         let alerts = Rc::new(Alerts::new(watched(&settings.alerts, &sender), &settings.node_name));
         let alert_sender = Rc::new(RefCell::new(sender));
         Ok(Self { refusals: Rc::default(), process, alerts, notifications, alert_sender })
@@ -160,7 +160,7 @@ impl ShardRuntime {
         restarts: u64,
     ) -> Self {
         let settings = process.settings.borrow().clone();
-        let config = settings.core().expect("the settings were checked when the server was started");
+        let config = settings.checked_core();
         let verifier = settings.token_verifier().with_source(key_source.clone());
         let host = Host::new(config.clone(), auth::random(), verifier);
         Self {
@@ -220,7 +220,7 @@ impl ShardRuntime {
         if Arc::ptr_eq(&latest, &self.settings()) {
             return;
         }
-        let config = latest.core().expect("settings are checked before they are handed on");
+        let config = latest.checked_core();
         let verifier = latest.token_verifier().with_source(self.key_source.clone());
         // The core has namespaces in an order of its own, by which calls are to be parsed.
         let config = self.enter(|host, now| {
@@ -233,20 +233,23 @@ impl ShardRuntime {
         }
     }
 
-    fn follow_alerts(&self, settings: &Settings) {
+    /// Watches the alerts of these settings, and no others.
+    pub(super) fn follow_alerts(&self, settings: &Settings) {
         let mut sender = self.alert_sender.borrow_mut();
-        if let Err(wrong) = sender.follow(&settings.alerts) {
+        if let Err(wrong) = sender.add(&settings.alerts) {
             warn!(target: log::ALERTS, %wrong, "alerts of the new settings cannot be sent to their URLs");
         }
         self.alerts.follow(self.clock.now(), watched(&settings.alerts, &sender));
+        // Behind the last news of the alerts that are taken away.
+        sender.close_others(&settings.alerts);
     }
 
     /// Waits until there are other settings than those in use.
     pub(super) async fn settings_changed(&self) {
         let mut latest = self.latest.clone();
         let in_use = self.settings();
-        // An error means that the server is gone: no other settings come.
-        if latest.wait_for(|latest| !Arc::ptr_eq(latest, &in_use)).await.is_err() {
+        // The next shard begins with the latest. An error means that the server is gone: no other settings come.
+        if self.is_restarting() || latest.wait_for(|latest| !Arc::ptr_eq(latest, &in_use)).await.is_err() {
             pending().await
         }
     }

@@ -82,6 +82,8 @@ fn run_with(
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
             let shard = Rc::new(ShardRuntime::new(key_source.cloned(), clock, lasting.clone(), restarts));
+            // Other settings may have come since the shard before ended.
+            shard.follow_alerts(&shard.settings());
             let tasks = shard.spawn_tasks(&listeners);
             show(&shard);
             if shard.run_and_rest(tasks, stop.clone(), &mut backoff).await == ShardEnd::Stopped {

@@ -54,7 +54,7 @@ impl Alerts {
     ) {
         let mut watched = self.watched.borrow_mut();
         let go_on = |(rule, queue)| match watched.iter().position(|known| known.rule == rule) {
-            Some(known) => WatchedAlert { queue, ..watched.swap_remove(known) },
+            Some(known) => watched.swap_remove(known).tells(queue, now, &self.instance),
             None => WatchedAlert::new((rule, queue)),
         };
         let following: Vec<WatchedAlert> = rules.into_iter().map(go_on).collect();
@@ -86,6 +86,20 @@ impl WatchedAlert {
         Self { rule, state: AlertState::default(), value: 0.0, raised_at: 0, queue }
     }
 
+    /// The same with another queue. Where it is raised, who was told of it learns that it is cleared, and who is told from now
+    /// on that it is raised.
+    fn tells(mut self, queue: Option<Arc<NotificationQueue>>, now: Now, instance: &str) -> Self {
+        let id = |queue: &Option<Arc<NotificationQueue>>| queue.as_ref().map(Arc::as_ptr);
+        let is_other = id(&self.queue) != id(&queue);
+        if is_other && self.state == AlertState::Raised {
+            self.notify(AlertChange::Cleared, now, instance);
+            self.queue = queue;
+            self.notify(AlertChange::Raised, now, instance);
+            return self;
+        }
+        Self { queue, ..self }
+    }
+
     /// Tells the log of a change, and puts the notification into the queue.
     fn tell(&mut self, change: AlertChange, now: Now, instance: &str) {
         let (rule, value) = (&self.rule, self.value);
@@ -99,10 +113,16 @@ impl WatchedAlert {
                 warn!(target: log::ALERTS, alert, figure, value, clear = rule.clear, "alert cleared")
             }
         }
+        self.notify(change, now, instance);
+    }
+
+    /// Puts the notification of a change into the queue.
+    fn notify(&self, change: AlertChange, now: Now, instance: &str) {
+        let (rule, value) = (&self.rule, self.value);
         if let Some(queue) = &self.queue {
             let times = AlertTimes { raised_at: self.raised_at, now: now.unix_ms };
             let body = webhook::body(rule, change, value, times, instance);
-            queue.push(Notification { alert: alert.into(), body, changed_at: now.mono });
+            queue.push(Notification { alert: rule.name.clone(), body, changed_at: now.mono });
         }
     }
 }

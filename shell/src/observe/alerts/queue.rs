@@ -4,6 +4,7 @@
 use super::deliveries::NotificationFigures;
 use parlor_core::Instant;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -25,15 +26,16 @@ pub(crate) struct Notification {
 #[derive(Debug)]
 pub(crate) struct NotificationQueue {
     waiting: Mutex<VecDeque<Notification>>,
-    /// Notified when something was put in.
+    /// Notified when something was put in, and when nothing will be.
     pub(crate) filled: Notify,
+    is_closed: AtomicBool,
     figures: Arc<NotificationFigures>,
 }
 
 impl NotificationQueue {
     /// An empty one, which counts what becomes of its notifications.
     pub(crate) fn new(figures: Arc<NotificationFigures>) -> Self {
-        Self { waiting: Mutex::default(), filled: Notify::new(), figures }
+        Self { waiting: Mutex::default(), filled: Notify::new(), is_closed: AtomicBool::new(false), figures }
     }
 
     /// Puts a notification behind the others. An older one of the same alert is left out: its state is past. So there are never
@@ -70,6 +72,17 @@ impl NotificationQueue {
         } else {
             waiting.push_back(notification);
         }
+    }
+
+    /// Says that nothing will be put in any more.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.filled.notify_one();
+    }
+
+    /// Whether nothing will be put in any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Notification>> {

@@ -13,7 +13,7 @@ use crate::map::Keys;
 use crate::names::RoomName;
 use crate::node::{Node, ShardId};
 use crate::publication::EpochText;
-use crate::snapshot::{AbsenceView, LogView, Snapshot};
+use crate::snapshot::{AbsenceView, LogView, OutboxView, Snapshot};
 use crate::stats::{Gauges, Stats, Totals};
 use crate::time::{Instant, Now};
 use alloc::boxed::Box;
@@ -319,6 +319,12 @@ impl Shard {
     #[must_use]
     pub fn largest_outbox(&self) -> usize {
         self.hub.largest_outbox()
+    }
+
+    /// Returns the connections that most bytes wait for, the fullest outbox first, at most so many. O(n) in the connections.
+    #[must_use]
+    pub fn fullest_outboxes(&self, most: usize) -> Vec<OutboxView> {
+        self.hub.fullest_outboxes(most)
     }
 
     /// Returns the whole state as plain data. O(n) in the state.

@@ -77,6 +77,23 @@ pub enum PhaseView {
     },
 }
 
+/// A connection that bytes wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxView {
+    /// The public id.
+    pub client: ClientId,
+    /// The user; empty for an anonymous connection, before authentication, and for a connection that is closing.
+    pub user: UserId,
+    /// The protocol: `json` or `plain`.
+    pub protocol: &'static str,
+    /// The bytes that wait for the socket.
+    pub bytes: usize,
+    /// The frames that they are in; of a half-written frame the rest counts as one.
+    pub frames: usize,
+    /// `true` when the socket has refused bytes that it was offered, and has not taken all of them since.
+    pub refused: bool,
+}
+
 /// A room with members.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoomView {

@@ -5,14 +5,15 @@ use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::pending::{Grant, PendingJoin};
 use crate::connection::{Conn, Open, Phase, Stage};
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Slot};
 use crate::names::{RoomName, UserId};
-use crate::snapshot::{ConnView, PhaseView, RoomView};
+use crate::snapshot::{ConnView, OutboxView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
 use crate::token::revocation::AcceptedToken;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 impl Hub {
     /// The occupied slots, in order.
@@ -103,6 +104,32 @@ impl Hub {
     /// The most bytes that wait for one socket. O(n) in the connections.
     pub fn largest_outbox(&self) -> usize {
         self.conns.iter().filter_map(|(_, conn)| conn.queue()).map(Queue::bytes).max().unwrap_or(0)
+    }
+
+    /// The connections that most bytes wait for, the fullest first, at most so many; without those that nothing waits for.
+    /// O(n) in the connections.
+    pub fn fullest_outboxes(&self, most: usize) -> Vec<OutboxView> {
+        let waiting =
+            |(_, conn): (_, &Conn)| Some((conn.queue()?.bytes(), conn.id.slot)).filter(|(bytes, _)| *bytes > 0);
+        let mut fullest: Vec<(usize, Slot)> = self.conns.iter().filter_map(waiting).collect();
+        if fullest.len() > most {
+            fullest.select_nth_unstable_by_key(most, |(bytes, _)| Reverse(*bytes));
+            fullest.truncate(most);
+        }
+        fullest.sort_unstable_by_key(|(bytes, slot)| (Reverse(*bytes), self.conns[*slot].client));
+        fullest.into_iter().map(|(_, slot)| self.outbox_view(&self.conns[slot])).collect()
+    }
+
+    fn outbox_view(&self, conn: &Conn) -> OutboxView {
+        let queue = conn.queue();
+        OutboxView {
+            client: conn.client,
+            user: conn.open().map_or_else(|| self.anonymous.clone(), |open| open.info.user.clone()),
+            protocol: conn.protocol.name(),
+            bytes: queue.map_or(0, Queue::bytes),
+            frames: queue.map_or(0, Queue::len),
+            refused: queue.is_some_and(Queue::has_refused),
+        }
     }
 
     /// Totals since the start.

@@ -48,6 +48,27 @@ fn the_largest_outbox_is_the_one_that_most_waits_for() {
 }
 
 #[test]
+fn the_fullest_outboxes_are_listed_first_and_empty_ones_not_at_all() {
+    let mut world = world();
+    let [one, two, three, none] = ["/ws/a", "/ws/b", "/ws/c", "/ws/d"].map(|target| world.plain(target));
+    for (room, count) in [("a", 1), ("b", 3), ("c", 2)] {
+        for _ in 0..count {
+            world.api("publish", &json!({"channel": room, "data": "0123456789"}).to_string());
+        }
+    }
+    world.flush(none);
+    let waiting = |conn| world.shard.pending(conn).map_or(0, |pending| pending.len());
+    let listed = |most| -> Vec<(usize, bool)> {
+        world.shard.fullest_outboxes(most).iter().map(|view| (view.bytes, view.refused)).collect()
+    };
+    let all = [two, three, one].map(|conn| (waiting(conn), false));
+    assert_eq!(listed(10), all);
+    assert_eq!((listed(2), listed(0)), (all[..2].to_vec(), vec![]));
+    let first = &world.shard.fullest_outboxes(1)[0];
+    assert_eq!((first.protocol, first.user.as_str(), first.frames), ("plain", "", 4), "a greeting and three messages");
+}
+
+#[test]
 fn clients_that_close_are_counted_by_code() {
     let mut world = world();
     for code in [Some(1000), Some(1001), None, Some(1011), Some(4000), Some(1001)] {

@@ -53,6 +53,23 @@ pub struct Plain {
     pub reconnect: bool,
 }
 
+impl Plain {
+    /// The parameters of a connection to one room that is told its positions.
+    #[must_use]
+    pub fn member(room: RoomName) -> Self {
+        Self {
+            rooms: Vec::from([room]),
+            token: None,
+            greeting: true,
+            subscribed: Arc::from(SUBSCRIBED),
+            since: Vec::new(),
+            history: 0,
+            positions: true,
+            reconnect: false,
+        }
+    }
+}
+
 /// The reason for which a request target is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteError {

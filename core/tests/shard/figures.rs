@@ -65,7 +65,7 @@ fn the_fullest_outboxes_are_listed_first_and_empty_ones_not_at_all() {
     assert_eq!(listed(10), all);
     assert_eq!((listed(2), listed(0)), (all[..2].to_vec(), vec![]));
     let first = &world.shard.fullest_outboxes(1)[0];
-    assert_eq!((first.protocol, first.user.as_str(), first.frames), ("plain", "", 4), "a greeting and three messages");
+    assert_eq!((first.protocol, first.user.as_str(), first.frames), ("plain", "", 3), "three messages");
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! Authentication: tokens of clients, API keys of backends with their rights, and values that must not be printed.
+//! Authentication: tokens of clients, API keys of backends with their rights, tickets of the console, and values that must not
+//! be printed.
 
 mod api_keys;
+mod console_tickets;
 mod jwk_set;
 mod key_source;
 mod keys;
@@ -10,6 +12,7 @@ mod token_key;
 mod tokens;
 
 pub use api_keys::{ApiKey, ApiKeys};
+pub use console_tickets::{CONSOLE_TICKETS, ConsoleTickets, TICKET_TIME, listener_claims};
 pub use jwk_set::JWK_SET_KEYS;
 pub(crate) use jwk_set::JwkSet;
 pub use key_source::{FetchedKeys, KeyFeed, KeySource};

@@ -2,11 +2,11 @@
 //!
 //! | call | it is about |
 //! |---|---|
-//! | `publish`, `subscribe`, `unsubscribe`, `presence`, `presence_stats`, `history`, `history_remove` | its room |
+//! | `publish`, `subscribe`, `unsubscribe`, `presence`, `presence_stats`, `history`, `history_remove`, `console_ticket` | its room |
 //! | `publish_user` | the personal room of its user, `#<user>` |
 //! | `broadcast` | its rooms, all of which the key must cover: a broadcast to a part of them would not be noticed |
 //! | `batch` | nothing itself: each of its calls is judged, and refused, alone |
-//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits`, `revoke_token`, `invalidate_user_tokens`, `revoked_tokens`, `invalidated_users`, `drain`, `reload` | no room |
+//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits`, `revoke_token`, `invalidate_user_tokens`, `revoked_tokens`, `invalidated_users`, `drain`, `reload`, `closes`, `outboxes` | no room |
 //!
 //! A key that is for some rooms may not make the calls of the last row. They reach connections wherever these are, or tell of
 //! rooms that the key does not cover: `connections` lists all rooms of each connection, even where it lists those of one room.
@@ -15,7 +15,7 @@ use crate::http::server_methods::{SERVER_METHODS, ServerMethod};
 use parlor_core::api::Command;
 use parlor_core::api::json::METHODS;
 use parlor_core::error::{Error, ErrorCode};
-use parlor_core::names;
+use parlor_core::{RoomName, names};
 
 /// The patterns of rooms that a key has, at most. Each room of a call may have to be compared with all of them.
 pub const ROOM_PATTERNS: usize = 32;
@@ -92,6 +92,14 @@ impl KeyRights {
         self.check_method(method).and_then(|()| if is_for_rooms { Err(about_no_room(method)) } else { Ok(()) })
     }
 
+    /// Whether the rights allow a call, about a room, of a method of the server itself.
+    ///
+    /// # Errors
+    /// 103 (permission denied), with a message that names the method or the room.
+    pub fn permit_in(&self, method: &str, room: &RoomName) -> Result<(), Error> {
+        self.check_method(method).and_then(|()| self.check_room(room))
+    }
+
     fn check_method(&self, method: &str) -> Result<(), Error> {
         match &self.methods {
             Some(methods) if !methods.iter().any(|allowed| allowed == method) => {
@@ -101,14 +109,20 @@ impl KeyRights {
         }
     }
 
-    fn check_rooms(&self, method: &str, command: &Command) -> Result<(), Error> {
-        let Some(patterns) = &self.rooms else { return Ok(()) };
-        let check = |room: &str| match patterns.iter().any(|pattern| pattern.covers(room)) {
-            true => Ok(()),
-            false => {
+    fn check_room(&self, room: &str) -> Result<(), Error> {
+        match &self.rooms {
+            Some(patterns) if !patterns.iter().any(|pattern| pattern.covers(room)) => {
                 Err(denied(format!("this API key may not use the room {:?}, which its rooms do not name", cut(room))))
             }
-        };
+            _ => Ok(()),
+        }
+    }
+
+    fn check_rooms(&self, method: &str, command: &Command) -> Result<(), Error> {
+        if self.rooms.is_none() {
+            return Ok(());
+        }
+        let check = |room: &str| self.check_room(room);
         match command {
             Command::Publish { channel, .. }
             | Command::Subscribe { channel, .. }
@@ -195,7 +209,8 @@ fn check_methods(methods: &[String], is_for_rooms: bool) -> Result<(), String> {
             let known: Vec<&str> = known().collect();
             return Err(format!("methods: there is no method {method:?}; expected some of {}", known.join(", ")));
         }
-        if is_for_rooms && (ABOUT_NO_ROOM.contains(&&**method) || ServerMethod::named(method).is_some()) {
+        let is_about_the_server = ServerMethod::named(method).is_some_and(|method| !method.kind.is_about_a_room());
+        if is_for_rooms && (ABOUT_NO_ROOM.contains(&&**method) || is_about_the_server) {
             return Err(format!("methods: {method:?} is about no room, and the key is for some rooms only"));
         }
     }
@@ -307,13 +322,24 @@ mod tests {
 
     #[test]
     fn the_server_itself_needs_a_key_that_names_the_method_and_no_rooms() {
-        for ServerMethod { name, .. } in &SERVER_METHODS {
+        for ServerMethod { name, .. } in SERVER_METHODS.iter().filter(|method| !method.kind.is_about_a_room()) {
             assert!(KeyRights::default().permit(name).is_ok() && for_methods(&[name]).permit(name).is_ok());
             for rights in [for_methods(&["info"]), for_rooms(&["*"])] {
                 assert!(rights.permit(name).unwrap_err().message.contains(name));
             }
             assert!(KeyRights::new(Some(texts(&[name])), Some(texts(&["a"]))).unwrap_err().contains("about no room"));
         }
+    }
+
+    #[test]
+    fn a_ticket_of_the_console_needs_a_key_that_names_the_method_and_the_room() {
+        let room = |name: &str| Config::default().room(name).expect("it is a name");
+        let method = "console_ticket";
+        assert!(KeyRights::default().permit_in(method, &room("ci:7")).is_ok());
+        let rights = KeyRights::new(Some(texts(&[method])), Some(texts(&["ci:*"]))).expect("they are right");
+        assert!(rights.permit_in(method, &room("ci:7")).is_ok());
+        assert!(rights.permit_in(method, &room("chat:7")).unwrap_err().message.contains("chat:7"));
+        assert!(for_methods(&["history"]).permit_in(method, &room("ci:7")).unwrap_err().message.contains(method));
     }
 
     #[test]

@@ -53,13 +53,14 @@ pub(super) fn serve(
         warn!("{warning}");
     }
     settings.generate_key();
-    let generated = settings.generated_key.clone();
+    let (generated, has_open_console) =
+        (settings.generated_key.clone(), settings.console && settings.console_key.is_some());
 
     runtime.block_on(async {
         let server = Server::start_with(settings, handed)?;
         let (addresses, internal_addresses) = (server.addresses(), server.internal_addresses());
         info!(version = crate::VERSION, mode, ?addresses, ?internal_addresses, "listening");
-        announce(&server, generated.as_ref());
+        announce(&server, generated.as_ref(), has_open_console);
         service_manager::ready();
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())?;
@@ -68,19 +69,25 @@ pub(super) fn serve(
     })
 }
 
-/// Prints the addresses of the server, and a generated key. A script may wait for the last line.
-fn announce(server: &Server, generated: Option<&Secret<String>>) {
+/// Prints the addresses of the server, that of a console which needs no key, and a generated key. A script may wait for the
+/// last line.
+fn announce(server: &Server, generated: Option<&Secret<String>>, has_open_console: bool) {
     let scheme = if server.is_tls() { "https" } else { "http" };
+    let (own_scheme, address) = match server.internal_addresses().first() {
+        Some(internal) => ("http", *internal),
+        None => (scheme, server.address()),
+    };
     let mut text = String::new();
+    if has_open_console {
+        text += &format!(
+            "Open {own_scheme}://{address}/ in a browser to send a first message and to see what happens.\n\n"
+        );
+    }
     if let Some(key) = generated {
         let key = key.expose();
-        let (scheme, address) = match server.internal_addresses().first() {
-            Some(internal) => ("http", *internal),
-            None => (scheme, server.address()),
-        };
         text += &format!(
             "This publishes to the room \"lobby\":\n\n  \
-             curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' {scheme}://{address}/api/publish\n\n"
+             curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' {own_scheme}://{address}/api/publish\n\n"
         );
     }
     let urls = |scheme: &str, addresses: &[SocketAddr]| -> String {

@@ -41,7 +41,7 @@ pub(super) fn help() -> String {
              programs, which send no Origin, may connect, too;\n  \
            - limits by address do not count sockets, TLS handshakes, new connections and wrong API keys from loopback addresses \
              (http_connections_per_ip, new_handshakes_per_ip, new_connections_per_ip, wrong_keys_per_ip);\n  \
-           - an API key is generated and printed where none is set;\n  \
+           - an API key is generated and printed where none is set, and the console needs none;\n  \
            - /health, /metrics and /openapi.json need no API key;\n  \
            - API keys and token_secret may be short;\n  \
            - there is no warning about a low limit of open files.\n  \
@@ -129,11 +129,16 @@ impl Settings {
         }
     }
 
-    /// Generates an API key for this run, in development mode and where none is set. It does not end development mode.
+    /// Generates the API keys of this run, in development mode: one where none is set, and one for the console, which nobody
+    /// has to type in. They do not end development mode.
     pub fn generate_key(&mut self) {
-        if self.is_dev() && !self.has_api_key() {
+        if !self.is_dev() {
+            return;
+        }
+        if !self.has_api_key() {
             self.generated_key = Some(auth::generate_key());
         }
+        self.console_key = Some(auth::generate_key());
     }
 
     /// Checks the address and the secrets against the mode. Returns a sentence for each contradiction.

@@ -54,6 +54,7 @@ impl Settings {
         if !self.has_api_key() {
             self.generated_key.clone_from(&before.generated_key);
         }
+        self.console_key.clone_from(&before.console_key);
         if self.is_dev() != before.is_dev() {
             let name = |is_dev: bool| if is_dev { "development mode" } else { "production mode" };
             let (now, then) = (name(self.is_dev()), name(before.is_dev()));

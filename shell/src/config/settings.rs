@@ -19,6 +19,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
+/// The name of the key that the console has in development mode where another one is set.
+const CONSOLE_KEY: &str = "console";
+
 impl Settings {
     /// Loads the settings from the command line, the environment and the file that they name.
     ///
@@ -233,7 +236,12 @@ impl Settings {
     #[must_use]
     pub fn api_key_set(&self) -> ApiKeys {
         let main = self.key().map(|key| ApiKey::new(SHORT_FORM, key, KeyRights::default()));
-        ApiKeys::new(main.into_iter().chain(self.api_keys.iter().map(ApiKeyEntry::api_key)).collect())
+        let console = self
+            .console_key
+            .iter()
+            .filter(|_| self.console)
+            .map(|key| ApiKey::new(CONSOLE_KEY, key, KeyRights::default()));
+        ApiKeys::new(main.into_iter().chain(console).chain(self.api_keys.iter().map(ApiKeyEntry::api_key)).collect())
     }
 
     /// Checks the API keys against each other. Returns a sentence for each contradiction.

@@ -153,6 +153,8 @@ macro_rules! settings {
             pub jwks_times: JwksTimes,
             /// The API key that the server generated, see [`Settings::generate_key`].
             pub generated_key: Option<Secret<String>>,
+            /// The API key that the console is given in development mode, see [`Settings::generate_key`].
+            pub console_key: Option<Secret<String>>,
             /// Changes that loading made to values as they were written: a sentence for each.
             pub notes: Vec<String>,
         }
@@ -172,6 +174,7 @@ macro_rules! settings {
                     places: BTreeMap::new(),
                     jwks_times: JwksTimes::default(),
                     generated_key: None,
+                    console_key: None,
                     notes: Vec::new(),
                 }
             }
@@ -258,6 +261,8 @@ settings! {
     trusted_proxies: Proxies = Proxies::default(),
     /// How an API call reports an error: by the HTTP status (transport) or in the body of a 200 (body).
     api_error_mode: ApiErrorMode = ApiErrorMode::Transport,
+    /// Whether the console is served: the page at / which shows what happens on the server, by the rights of an API key. With internal_listen, it is there alone.
+    console: bool = true,
     /// Time from the signal to stop, at which the server is not ready any more, until it refuses what comes; none in development mode.
     drain_delay: Duration = Duration::from_secs(5),
     /// Whether /health/ready is 503 also where a limit of the whole server is reached, which otherwise is 200 with the word degraded.

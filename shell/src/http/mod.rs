@@ -4,6 +4,7 @@ mod accept;
 mod api;
 mod api_key;
 pub(crate) mod connection;
+mod console;
 pub(crate) mod forwarded;
 mod handshake;
 mod head;

@@ -92,6 +92,14 @@ pub(super) fn check(headers: &HeaderMap, settings: &Settings, scheme: Option<Sch
     if scheme.is_none_or(|scheme| origin.is_over(scheme.name())) { Ok(()) } else { Err(OriginRefusal::OtherScheme) }
 }
 
+/// Whether a request is that of a page that came from the same host and port, under a name that leads to this machine alone.
+pub(super) fn is_own_loopback(headers: &HeaderMap) -> bool {
+    let mut sent = headers.get_all(ORIGIN).into_iter();
+    let (Some(text), None) = (sent.next(), sent.next()) else { return false };
+    let origin = text.to_str().ok().and_then(Origin::parse);
+    origin.is_some_and(|origin| origin.is_loopback() && is_own_host(headers, &origin))
+}
+
 /// Whether the page connects to the host and port that it came from.
 fn is_own_host(headers: &HeaderMap, origin: &Origin) -> bool {
     let mut hosts = headers.get_all(HOST).into_iter();
@@ -229,6 +237,25 @@ mod tests {
         let (origin, host) = ((ORIGIN, "https://a.example"), (HOST, "a.example"));
         assert_eq!(check(&headers(std::slice::from_ref(&origin)), &production, None), Err(OtherHost));
         assert_eq!(check(&headers(&[origin, host.clone(), host]), &production, None), Err(OtherHost));
+    }
+
+    #[test]
+    fn a_page_is_this_servers_own_where_its_name_leads_to_this_machine_alone() {
+        for (host, origin, is_own) in [
+            ("localhost:8000", "http://localhost:8000", true),
+            ("127.0.0.1:8000", "http://127.0.0.1:8000", true),
+            ("[::1]:8000", "http://[::1]:8000", true),
+            ("127.0.0.1:8000", "http://localhost:8000", false),
+            ("localhost:8000", "http://localhost:3000", false),
+            ("localhost:8000", "http://evil.example", false),
+            ("evil.example:8000", "http://evil.example:8000", false),
+            ("localhost:8000", "null", false),
+        ] {
+            assert_eq!(is_own_loopback(&headers(&[(HOST, host), (ORIGIN, origin)])), is_own, "{origin} at {host}");
+        }
+        let (host, own) = ((HOST, "localhost"), (ORIGIN, "http://localhost"));
+        assert!(!is_own_loopback(&headers(std::slice::from_ref(&host))), "a browser says where a page is from");
+        assert!(!is_own_loopback(&headers(&[host, own.clone(), own])));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::forwarded::{self, Scheme, Source};
 use super::response::{self, LoggedRefusal, ResponseBody, SOON, restarting};
 use super::server_methods::{ServerMethod, ServerMethodKind};
 use super::session::HttpSession;
-use super::{api, head, status_paths, upgrade};
+use super::{api, console, head, status_paths, upgrade};
 use crate::config::ListenerKind;
 use crate::net::refusals::{RefusalDetails, truncated};
 use crate::runtime::shard::ShardRuntime;
@@ -99,7 +99,13 @@ async fn route(
         session.guard.mark_busy();
         return response;
     }
-    match upgrade::accept(shard, source, &request) {
+    let is_console = shard.settings().console && console::is_console(path);
+    let accepted = match path {
+        console::WEBSOCKET if is_console => upgrade::accept_listener(shard, source, &request),
+        _ if is_console => return console::answer(&shard.settings(), &request),
+        _ => upgrade::accept(shard, source, &request),
+    };
+    match accepted {
         Ok((conn, handshake)) => {
             session.upgrade.replace(Some((conn, handshake)));
             // The driver writes the 101; this future is dropped with the HTTP connection.
@@ -120,7 +126,7 @@ fn no_place(shard: &ShardRuntime) -> Response<ResponseBody> {
 /// Whether a path is answered at `internal_listen` only, and the request came elsewhere.
 fn is_hidden(shard: &ShardRuntime, session: &HttpSession, path: &str) -> bool {
     let has_internal = shard.settings().internal_listen.is_some();
-    let is_internal = path.starts_with(API) || status_paths::is_detailed(path);
+    let is_internal = path.starts_with(API) || status_paths::is_detailed(path) || console::is_console(path);
     has_internal && is_internal && session.kind == ListenerKind::Public
 }
 

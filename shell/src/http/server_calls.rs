@@ -1,11 +1,13 @@
 //! Calls about the server itself: each is handed to where signals are handled, and answered.
 
 use super::server_methods::{ServerMethod, ServerMethodKind};
-use crate::auth::ApiKey;
+use crate::auth::{ApiKey, CONSOLE_TICKETS, TICKET_TIME};
 use crate::runtime::server_requests::ServerRequest;
 use crate::runtime::shard::ShardRuntime;
-use parlor_core::api;
+use parlor_core::RoomName;
+use parlor_core::api::{self, Command};
 use parlor_core::error::{Error, ErrorCode};
+use parlor_core::snapshot::OutboxView;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,11 +17,14 @@ use tokio::time::timeout;
 /// The time for a reload, at most.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The connections that `outboxes` lists, at most.
+const OUTBOXES: usize = 20;
+
 /// Makes a call with a key, from an address, and logs it. Returns what `result` holds.
 ///
 /// # Errors
-/// 103 where the key does not allow it; 107 where the body is more than `{}`; 108 where what is read again is wrong; 100 where the
-/// server cannot do it now.
+/// 103 where the key does not allow it; 107 where the body is not as it has to be; 108 where what is read again is wrong, or there
+/// is no console; 106 where no ticket is left; 100 where the server cannot do it now.
 pub(super) async fn call(
     shard: &ShardRuntime,
     key: &ApiKey,
@@ -27,15 +32,73 @@ pub(super) async fn call(
     method: &'static ServerMethod,
     body: &[u8],
 ) -> Result<Value, Error> {
-    // The core has a method without parameters, too.
-    api::json::parse("info", body, &shard.in_force().config)?;
-    let result = match (key.rights().permit(method.name), method.kind) {
+    let room = room_of(shard, method, body)?;
+    let permitted = match &room {
+        Some(room) => key.rights().permit_in(method.name, room),
+        None => key.rights().permit(method.name),
+    };
+    let result = match (permitted, method.kind) {
         (Err(denied), _) => Err(denied),
         (Ok(()), ServerMethodKind::Drain) => drain(shard),
         (Ok(()), ServerMethodKind::Reload) => reload(shard).await,
+        (Ok(()), ServerMethodKind::Closes) => closes(shard),
+        (Ok(()), ServerMethodKind::Outboxes) => outboxes(shard),
+        (Ok(()), ServerMethodKind::ConsoleTicket) => console_ticket(shard, room.clone()),
     };
-    shard.calls.note(key.name(), address, method.name, result.as_ref().err());
+    if method.kind.is_logged() {
+        shard.calls.note(key.name(), address, method.name, room, result.as_ref().err());
+    }
     result
+}
+
+/// The room that a call is about; None where its method is about no room.
+fn room_of(shard: &ShardRuntime, method: &ServerMethod, body: &[u8]) -> Result<Option<RoomName>, Error> {
+    // The core has methods with the same parameters.
+    let like = if method.kind.is_about_a_room() { "presence" } else { "info" };
+    match api::json::parse(like, body, &shard.in_force().config)? {
+        Command::Presence { channel } => Ok(Some(channel)),
+        _ => Ok(None),
+    }
+}
+
+/// The last connections that ended.
+fn closes(shard: &ShardRuntime) -> Result<Value, Error> {
+    let closes = shard.enter(|host, _| host.closes().view()).ok_or_else(restarting)?;
+    Ok(json!({"closes": closes}))
+}
+
+/// The connections that most bytes wait for.
+fn outboxes(shard: &ShardRuntime) -> Result<Value, Error> {
+    let fullest = shard.enter(|host, _| host.shard().fullest_outboxes(OUTBOXES)).ok_or_else(restarting)?;
+    let view = |OutboxView { client, user, protocol, bytes, frames, refused }: &OutboxView| {
+        json!({
+            "client": client.to_string(), "user": user.as_str(), "protocol": protocol, "bytes": bytes, "frames": frames,
+            "blocked": refused,
+        })
+    };
+    Ok(json!({"connections": fullest.iter().map(view).collect::<Vec<_>>()}))
+}
+
+/// A ticket for a room that a connection can be subscribed to.
+fn console_ticket(shard: &ShardRuntime, room: Option<RoomName>) -> Result<Value, Error> {
+    if !shard.settings().console {
+        return Err(Error::new(ErrorCode::NotAvailable, "there is no console on this server: console = false"));
+    }
+    let room = room.filter(|room| !room.is_reserved());
+    let Some(room) = room else {
+        let words = "only the connections of its user are in a personal room; history reads its log";
+        return Err(Error::new(ErrorCode::PermissionDenied, words));
+    };
+    let now = shard.clock.now().mono;
+    let ticket = shard.console_tickets.borrow_mut().issue(now, room).ok_or_else(|| {
+        Error::new(ErrorCode::LimitExceeded, format!("{CONSOLE_TICKETS} tickets wait to be used already; try again"))
+    })?;
+    Ok(json!({"ticket": ticket.expose(), "seconds": TICKET_TIME.as_secs()}))
+}
+
+/// The error of a call whose shard is about to begin anew.
+fn restarting() -> Error {
+    Error::new(ErrorCode::Internal, "the server is restarting; try again")
 }
 
 /// Has the server stop. One that stops already answers the same.

@@ -1,6 +1,6 @@
 //! The methods of the API that are about the server itself, of which the core knows nothing.
 
-/// A method of `POST /api/<name>` without parameters, which is about no room and cannot be in a batch.
+/// A method of `POST /api/<name>` that cannot be in a batch.
 #[derive(Debug)]
 pub(crate) struct ServerMethod {
     pub(crate) name: &'static str,
@@ -17,10 +17,28 @@ pub(crate) enum ServerMethodKind {
     Drain,
     /// The server reads settings and certificate again as it does at SIGHUP.
     Reload,
+    /// The last connections that ended are listed.
+    Closes,
+    /// The connections that most bytes wait for are listed.
+    Outboxes,
+    /// A ticket is given with which the console listens to a room.
+    ConsoleTicket,
+}
+
+impl ServerMethodKind {
+    /// Whether the method has a parameter, `channel`, and is about that room.
+    pub(crate) fn is_about_a_room(self) -> bool {
+        self == Self::ConsoleTicket
+    }
+
+    /// Whether a call has a line in the log: those that only tell have none.
+    pub(crate) fn is_logged(self) -> bool {
+        !matches!(self, Self::Closes | Self::Outboxes)
+    }
 }
 
 /// All of them.
-pub(crate) static SERVER_METHODS: [ServerMethod; 2] = [
+pub(crate) static SERVER_METHODS: [ServerMethod; 5] = [
     ServerMethod {
         name: "drain",
         summary: "Stops the server as SIGTERM does",
@@ -32,6 +50,27 @@ pub(crate) static SERVER_METHODS: [ServerMethod; 2] = [
         summary: "Has the server read settings and certificate again as SIGHUP does",
         failures: &[(400, "Something is wrong, which the message names, and nothing changes: 108.")],
         kind: ServerMethodKind::Reload,
+    },
+    ServerMethod {
+        name: "closes",
+        summary: "Lists the last connections that ended",
+        failures: &[],
+        kind: ServerMethodKind::Closes,
+    },
+    ServerMethod {
+        name: "outboxes",
+        summary: "Lists the connections that most bytes wait for",
+        failures: &[],
+        kind: ServerMethodKind::Outboxes,
+    },
+    ServerMethod {
+        name: "console_ticket",
+        summary: "Gives a ticket with which the console listens to a room",
+        failures: &[
+            (404, "There is no such namespace: 102."),
+            (413, "So many tickets wait to be used that there is none: 106."),
+        ],
+        kind: ServerMethodKind::ConsoleTicket,
     },
 ];
 

@@ -1,11 +1,12 @@
 //! The upgrade: from a request for a WebSocket (RFC 6455 section 4.2) to a connection or to an error response.
 
 use super::api_key::after_scheme;
+use super::console;
 use super::forwarded::Source;
 use super::head::{self, JSON_PROTOCOL};
 use super::origin;
 use super::response::{self, ResponseBody, limit_error, logged_error, not_found, restarting, retry_after};
-use crate::auth;
+use crate::auth::{self, listener_claims};
 use crate::config::Settings;
 use crate::net::driver::Handshake;
 use crate::net::refusals::RefusalReason;
@@ -16,7 +17,7 @@ use hyper::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
-use parlor_core::admission::route::{RouteError, Target};
+use parlor_core::admission::route::{Plain, RouteError, Target};
 use parlor_core::{Limit, Refused, Upgrade};
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
@@ -46,12 +47,51 @@ pub(super) fn accept(
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let token = bearer(headers).or(protocol_token).map(String::from);
-    let mut bytes = Vec::new();
-    write_response(&mut bytes, &response).expect("its headers are text, and memory takes all of it");
     let upgrade = Upgrade { client: auth::random(), target, token, address: Some(source.address) };
-    match shard.enter(|host, now| host.accept(now, upgrade)) {
+    let accepted = shard.enter(|host, now| host.accept(now, upgrade));
+    admitted(shard, &response, accepted)
+}
+
+/// Accepts a connection of the console, which listens to the room of its ticket. Its page need not be one that may connect: to
+/// have a ticket, it had an API key.
+///
+/// # Errors
+/// The error response.
+pub(super) fn accept_listener(
+    shard: &ShardRuntime,
+    source: Source,
+    request: &Request<Incoming>,
+) -> Result<(Accepted, Handshake), Box<Response<ResponseBody>>> {
+    if request.method() != Method::GET {
+        return Err(response::method_not_allowed("GET").into());
+    }
+    let mut response = handshake(request)?;
+    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(console::PROTOCOL));
+    let now = shard.clock.now().mono;
+    let sent = console::ticket(request.headers());
+    let Some(room) = sent.and_then(|sent| shard.console_tickets.borrow_mut().redeem(now, sent)) else {
+        let message = "the subprotocols have no ticket.<ticket> of this server that is new and was not used before; \
+            POST /api/console_ticket gives one";
+        return Err(logged_error(RefusalReason::Token, StatusCode::UNAUTHORIZED, message).into());
+    };
+    let claims = listener_claims(&room);
+    let target = Target::Plain(Plain::member(room));
+    let upgrade = Upgrade { client: auth::random(), target, token: None, address: Some(source.address) };
+    let accepted = shard.enter(|host, now| host.accept_listener(now, upgrade, claims));
+    admitted(shard, &response, accepted)
+}
+
+/// The connection that the core has accepted, with the 101 to be written; or the error response.
+fn admitted(
+    shard: &ShardRuntime,
+    response: &Response<()>,
+    accepted: Option<Result<Accepted, Refused>>,
+) -> Result<(Accepted, Handshake), Box<Response<ResponseBody>>> {
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, response).expect("its headers are text, and memory takes all of it");
+    match accepted {
         Some(Ok(accepted)) => Ok((accepted, Handshake { response: bytes, early: Vec::new() })),
-        Some(Err(refused)) => Err(limit_response(refused, settings).into()),
+        Some(Err(refused)) => Err(limit_response(refused, &shard.settings()).into()),
         None => Err(restarting(shard).into()),
     }
 }

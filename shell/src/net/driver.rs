@@ -97,6 +97,8 @@ pub struct Driver<T> {
     phase: DriverPhase,
     /// The socket is full, and has not reported since that it takes bytes again.
     blocked: bool,
+    /// A message of the client breaks a rule.
+    only_listens: bool,
 }
 
 /// The state of the client's side of the stream.
@@ -157,7 +159,17 @@ impl<T: Transport> Driver<T> {
     /// A connection whose 101 is to be written, and which accepts messages of at most `message_bytes`.
     pub fn new(conn: ConnId, transport: T, handshake: Handshake, message_bytes: usize) -> Self {
         let phase = DriverPhase::Handshaking(Box::new((handshake, message_bytes)));
-        Self { conn, transport, phase, blocked: false }
+        Self { conn, transport, phase, blocked: false, only_listens: false }
+    }
+
+    /// From now on a message of the client breaks a rule, as a malformed frame does.
+    pub fn only_listen(&mut self) {
+        self.only_listens = true;
+    }
+
+    /// Whether the client may only listen.
+    pub fn only_listens(&self) -> bool {
+        self.only_listens
     }
 
     /// The connection's id.
@@ -219,6 +231,7 @@ impl<T: Transport> Driver<T> {
         };
         let conn = self.conn;
         let rule = match decoder.next(unread) {
+            Ok(Decoded::Message(Message::Text(_) | Message::Binary(_))) if self.only_listens => Violation::Protocol,
             Ok(Decoded::Fragment { bytes }) => return Some(Input::Fragment { conn, bytes }),
             Ok(Decoded::Message(Message::Text(text))) => {
                 return Some(Input::Message { conn, message: text.as_str().into() });

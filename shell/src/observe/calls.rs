@@ -194,15 +194,23 @@ impl CallLog {
         has_line.then(|| CallRecord { log: self, key: key.clone(), address, calls, is_batch })
     }
 
-    /// Gathers the line of a call about the server itself.
-    pub(crate) fn note(&self, key: &Arc<str>, address: IpAddr, method: &'static str, error: Option<&Error>) {
+    /// Gathers the line of a call about the server itself, or about a room.
+    pub(crate) fn note(
+        &self,
+        key: &Arc<str>,
+        address: IpAddr,
+        method: &'static str,
+        room: Option<RoomName>,
+        error: Option<&Error>,
+    ) {
         if is_logged() {
             let (result, code) = match error {
                 None => ("done", None),
                 Some(error) => ("refused", Some(error.code.number())),
             };
             let outcome = CallOutcome { result, code, refused: None };
-            self.add(CallLine { key: key.clone(), address, method, target: CallTarget::default(), outcome });
+            let target = CallTarget { room, ..CallTarget::default() };
+            self.add(CallLine { key: key.clone(), address, method, target, outcome });
         }
     }
 

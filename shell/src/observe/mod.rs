@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod calls;
+pub mod closes;
 pub mod connection_log;
 pub(crate) mod descriptors;
 pub(crate) mod health;

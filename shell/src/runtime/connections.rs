@@ -1,7 +1,9 @@
 //! The table of a host's open connections.
 
 use crate::net::driver::{Driver, Transport};
-use parlor_core::{ClientId, ConnId};
+use crate::observe::closes::EndedConnection;
+use parlor_core::{ClientId, ConnId, Instant};
+use std::mem;
 use std::net::IpAddr;
 use std::task::Waker;
 
@@ -13,6 +15,7 @@ pub struct Accepted {
     pub(super) conn: ConnId,
     pub(super) client: ClientId,
     pub(super) address: Option<IpAddr>,
+    pub(super) at: Instant,
 }
 
 impl Accepted {
@@ -43,8 +46,25 @@ pub(super) struct HostedConnection<T> {
     pub(super) client: ClientId,
     /// The client's address, where it is known.
     pub(super) address: Option<IpAddr>,
+    /// The time at which it was accepted.
+    pub(super) since: Instant,
+    /// The user of its last token whose signature was right; empty where there was none.
+    pub(super) user: Box<str>,
     /// Wakes the connection's task.
     pub(super) waker: Waker,
+}
+
+impl<T: Transport> HostedConnection<T> {
+    /// What is remembered of it when it ends.
+    pub(super) fn ended(&mut self, now: Instant) -> EndedConnection {
+        EndedConnection {
+            client: self.client,
+            user: mem::take(&mut self.user),
+            address: self.address,
+            lasted: now.since(self.since),
+            is_console: self.driver.only_listens(),
+        }
+    }
 }
 
 /// Open connections by slot. An entry is there from the opening until the core reports the end.
@@ -63,12 +83,12 @@ impl<T> Default for ConnectionTable<T> {
 
 impl<T: Transport> ConnectionTable<T> {
     /// Adds a connection. The slot must be vacant.
-    pub(super) fn put(&mut self, driver: Driver<T>, Accepted { client, address, .. }: Accepted) {
+    pub(super) fn put(&mut self, driver: Driver<T>, Accepted { client, address, at: since, .. }: Accepted) {
         let slot = driver.conn().slot();
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let entry = HostedConnection { driver, client, address, waker: Waker::noop().clone() };
+        let entry = HostedConnection { driver, client, address, since, user: "".into(), waker: Waker::noop().clone() };
         let before = self.slots[slot].replace(Box::new(entry));
         assert!(before.is_none(), "a slot is given to one connection at a time");
         self.open += 1;
@@ -95,7 +115,7 @@ mod tests {
     #[test]
     fn a_connection_takes_little_memory() {
         assert!(
-            size_of::<HostedConnection<ClientSocket>>() <= 128,
+            size_of::<HostedConnection<ClientSocket>>() <= 152,
             "{} bytes",
             size_of::<HostedConnection<ClientSocket>>()
         );

@@ -8,12 +8,14 @@ use super::observer::Observer;
 use super::waiting_tokens::WaitingTokens;
 use crate::auth::{KeySource, TokenVerifier};
 use crate::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
+use crate::observe::closes::CloseLog;
 use crate::observe::host_log::HostLog;
 use crate::observe::log;
-use parlor_core::api::{Command, Reply};
+use parlor_core::api::{Command, Reply, Selection};
 use parlor_core::error::Error;
 use parlor_core::{
-    BadToken, CallId, ClientId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade,
+    BadToken, CallId, ClientId, CloseCause, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard,
+    Turn, Upgrade, UserId, VerifiedClaims,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
@@ -56,6 +58,9 @@ struct Environment<T> {
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     verifier: TokenVerifier,
     waiting_tokens: WaitingTokens,
+    /// The claims of connections that were accepted with them, until the shard asks.
+    vouched: BTreeMap<ConnId, VerifiedClaims>,
+    closes: CloseLog,
     refused_tokens: Option<RefusedTokens>,
 }
 
@@ -111,6 +116,8 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 calls: BTreeMap::new(),
                 verifier,
                 waiting_tokens: WaitingTokens::default(),
+                vouched: BTreeMap::new(),
+                closes: CloseLog::default(),
                 refused_tokens: None,
             },
             inputs: VecDeque::new(),
@@ -128,15 +135,29 @@ impl<T: Transport, O: Observer> Host<T, O> {
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<Accepted, Refused> {
         let (client, address) = (ClientId(upgrade.client), upgrade.address);
         let conn = self.shard.accept(now, upgrade)?;
-        let accepted = Accepted { conn, client, address };
+        let accepted = Accepted { conn, client, address, at: now.mono };
         self.observer.accepted(now, &accepted, &self.shard);
+        Ok(accepted)
+    }
+
+    /// Admits a connection with claims that were verified already, in place of a token. It may listen and not speak.
+    ///
+    /// # Errors
+    /// As [`Host::accept`].
+    pub fn accept_listener(&mut self, now: Now, upgrade: Upgrade, claims: VerifiedClaims) -> Result<Accepted, Refused> {
+        // The shard asks about any token, and is answered with the claims.
+        let accepted = self.accept(now, Upgrade { token: Some("verified".into()), ..upgrade })?;
+        self.env.vouched.insert(accepted.conn, claims);
         Ok(accepted)
     }
 
     /// Gives an accepted connection its socket.
     pub fn open(&mut self, accepted: Accepted, transport: T, handshake: Handshake) {
         let message_bytes = self.shard.config().limits.message_bytes;
-        let driver = Driver::new(accepted.conn, transport, handshake, message_bytes);
+        let mut driver = Driver::new(accepted.conn, transport, handshake, message_bytes);
+        if self.env.vouched.contains_key(&accepted.conn) {
+            driver.only_listen();
+        }
         self.env.connections.put(driver, accepted);
     }
 
@@ -228,6 +249,19 @@ impl<T: Transport, O: Observer> Host<T, O> {
         answer
     }
 
+    /// Closes the connections that were accepted as listeners, as a backend does. O(n) in the connections.
+    pub fn end_listeners(&mut self, now: Now) {
+        let open = self.env.connections.slots.iter().flatten();
+        let listeners: Vec<ClientId> =
+            open.filter(|entry| entry.driver.only_listens()).map(|entry| entry.client).collect();
+        for client in listeners {
+            let (client, reason) = (Selection::One(client), CloseCause::Backend.reason());
+            let command = Command::Disconnect { user: UserId::anonymous(), client, whitelist: Vec::new(), reason };
+            // Nobody waits for the answer.
+            drop(self.call(now, command));
+        }
+    }
+
     /// Advances the shard's clock and fires due timers.
     pub fn tick(&mut self, now: Now) {
         self.flush_if_spent(now);
@@ -274,6 +308,12 @@ impl<T: Transport, O: Observer> Host<T, O> {
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.env.connections.open
+    }
+
+    /// The last connections that ended.
+    #[must_use]
+    pub fn closes(&self) -> &CloseLog {
+        &self.env.closes
     }
 
     /// The tokens that were refused or missing since this was last called.
@@ -439,22 +479,25 @@ fn apply_effects<T: Transport>(
 ) {
     for effect in effects {
         observer.effect(now, &effect);
-        inputs.extend(env.apply(effect));
+        inputs.extend(env.apply(now, effect));
     }
 }
 
 impl<T: Transport> Environment<T> {
     /// Carries out one effect. Returns the input that follows from it, if there is one.
-    fn apply(&mut self, effect: Effect) -> Option<Input> {
+    fn apply(&mut self, now: Now, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Wake(conn) => self.dirty.push_back(conn),
             Effect::Authenticate { conn, token } => {
+                if let Some(claims) = self.vouched.remove(&conn) {
+                    return Some(Input::Authenticated { conn, verdict: Ok(claims) });
+                }
                 let verdict = self.verifier.verify(&token);
                 if matches!(verdict, Err(BadToken::KeyNotFetched)) && self.waits_for_key(&token) {
                     self.waiting_tokens.push(conn, *token);
                     return None;
                 }
-                return Some(Input::Authenticated { conn, verdict });
+                return Some(self.authenticated(conn, verdict));
             }
             Effect::TokenRefused { conn, why } => {
                 let entry = self.connections.get(conn);
@@ -476,7 +519,7 @@ impl<T: Transport> Environment<T> {
                     entry.waker.wake_by_ref();
                 }
             }
-            Effect::Closed { conn, end } => self.connection_closed(conn, &end),
+            Effect::Closed { conn, end } => self.connection_closed(now, conn, &end),
             Effect::Reply { call, result } => {
                 if let Some(caller) = self.calls.remove(&call.0) {
                     // An error means that the caller gave up.
@@ -505,7 +548,18 @@ impl<T: Transport> Environment<T> {
             Err(BadToken::KeyNotFetched) if is_final => Err(BadToken::UnknownKey),
             verdict => verdict,
         };
-        Some(Input::Authenticated { conn, verdict })
+        Some(self.authenticated(conn, verdict))
+    }
+
+    /// The input for a token that was verified. Its user is remembered, for when the connection has ended.
+    fn authenticated(&mut self, conn: ConnId, verdict: Result<VerifiedClaims, BadToken>) -> Input {
+        if let Ok(claims) = verdict.as_ref().map(VerifiedClaims::claims)
+            && claims.channel.is_none()
+            && let Some(entry) = self.connections.get(conn)
+        {
+            entry.user = claims.sub.as_str().into();
+        }
+        Input::Authenticated { conn, verdict }
     }
 
     /// Notes that a socket has taken bytes or is gone: it is not full.
@@ -520,10 +574,12 @@ impl<T: Transport> Environment<T> {
     }
 
     /// Removes a connection that has ended, and closes its socket.
-    fn connection_closed(&mut self, conn: ConnId, end: &End) {
+    fn connection_closed(&mut self, now: Now, conn: ConnId, end: &End) {
         self.socket_took_bytes(conn);
         self.unread.remove(&conn);
-        if let Some(entry) = self.connections.take(conn) {
+        self.vouched.remove(&conn);
+        if let Some(mut entry) = self.connections.take(conn) {
+            self.closes.add(now, entry.ended(now.mono), end);
             entry.driver.close(end.clean);
             entry.waker.wake();
         }

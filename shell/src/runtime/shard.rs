@@ -8,7 +8,7 @@ use super::in_force::SettingsInForce;
 use super::latch::Latch;
 use super::rounds::Rounds;
 use super::server_requests::{ProcessLink, ServerRequest};
-use crate::auth::{self, KeySource};
+use crate::auth::{self, ConsoleTickets, KeySource};
 use crate::config::{AlertEntry, Settings};
 use crate::http::forwarded::ProxyWarning;
 use crate::net::address_rates::AddressRates;
@@ -56,6 +56,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) key_source: Option<KeySource>,
     /// The addresses that have sent wrong keys lately.
     pub(crate) wrong_keys: RefCell<AddressRates>,
+    /// The tickets of the console that wait to be used.
+    pub(crate) console_tickets: RefCell<ConsoleTickets>,
     /// The TLS handshakes that have begun lately.
     pub(crate) handshakes: RefCell<HandshakeRates>,
     /// The lines of the log about calls.
@@ -169,6 +171,7 @@ impl ShardRuntime {
             latest: process.settings,
             key_source,
             wrong_keys: RefCell::default(),
+            console_tickets: RefCell::default(),
             handshakes: RefCell::default(),
             calls: CallLog::default(),
             call_figures: ApiCallFigures::default(),
@@ -225,8 +228,11 @@ impl ShardRuntime {
         // The core has namespaces in an order of its own, by which calls are to be parsed.
         let config = self.enter(|host, now| {
             host.reconfigure(now, config, verifier);
+            // The keys that the console listens by may be gone. Its page listens again by those that are not.
+            host.end_listeners(now);
             host.shard().config().clone()
         });
+        self.console_tickets.take();
         if let Some(config) = config {
             self.follow_alerts(&latest);
             *self.in_force.borrow_mut() = Rc::new(SettingsInForce::new(latest, config));

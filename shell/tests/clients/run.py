@@ -64,6 +64,7 @@ ALONE = [
     (PYTHON, "attacks.py", None),
     (PYTHON, "proxies.py", None),
     (NODE, "browser.mjs", []),
+    (NODE, "console.mjs", []),
     (PYTHON, "browser_tls.py", None),
 ]
 

@@ -76,7 +76,7 @@ fn call(method: &Method, limits: &Limits) -> Value {
 
 /// The operation of a method that is about the server itself.
 fn server_call(ServerMethod { name, summary, failures, kind }: &ServerMethod) -> Value {
-    operation(name, summary, failures, &schemas::server_answer(*kind), false)
+    operation(name, summary, failures, &schemas::server_answer(*kind), kind.is_about_a_room())
 }
 
 /// The operation of a method with this answer, whose body may be required.

@@ -1,6 +1,6 @@
 //! JSON Schemas of what the server answers beside the API.
 
-use crate::http::server_methods::{SERVER_METHODS, ServerMethodKind};
+use crate::http::server_methods::{SERVER_METHODS, ServerMethod, ServerMethodKind};
 use parlor_core::Limits;
 use parlor_core::api::json::METHODS;
 use parlor_core::api::json::schema::{self, count_fields, fields, text, unsigned};
@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 /// The schemas that the rest of the document refers to.
 pub(super) fn components(limits: &Limits) -> Map<String, Value> {
     let requests = METHODS.iter().map(|method| (format!("{}_request", method.name), method.request(limits)));
-    let empty = || json!({"type": "object", "additionalProperties": false});
-    let server = SERVER_METHODS.iter().map(|method| (format!("{}_request", method.name), empty()));
+    let server =
+        SERVER_METHODS.iter().map(|method| (format!("{}_request", method.name), server_request(method, limits)));
     let own = [("refusal", refusal()), ("health", health())];
     let own = own.into_iter().map(|(name, schema)| (String::from(name), schema));
     schema::components(limits).into_iter().chain(own).chain(requests).chain(server).collect()
@@ -19,6 +19,13 @@ pub(super) fn components(limits: &Limits) -> Map<String, Value> {
 /// An error of HTTP itself, without a code of the API.
 fn refusal() -> Value {
     fields(&["error"], json!({"error": fields(&["message"], json!({"message": text(), "limit": schema::limit()}))}))
+}
+
+/// The schema of the body of a call about the server itself, or about a room.
+fn server_request(method: &ServerMethod, limits: &Limits) -> Value {
+    // It has the parameter of this one.
+    let in_room = METHODS.iter().find(|known| method.kind.is_about_a_room() && known.name == "presence");
+    in_room.map_or_else(|| json!({"type": "object", "additionalProperties": false}), |known| known.request(limits))
 }
 
 /// The schema of the answer to a method about the server itself.
@@ -31,8 +38,48 @@ pub(super) fn server_answer(kind: ServerMethodKind) -> Value {
         ServerMethodKind::Reload => {
             fields(&["changed", "needs_restart"], json!({"changed": names, "needs_restart": names}))
         }
+        ServerMethodKind::Closes => all_fields(json!({"closes": list(close())})),
+        ServerMethodKind::Outboxes => all_fields(json!({"connections": list(outbox())})),
+        ServerMethodKind::ConsoleTicket => all_fields(json!({"ticket": text(), "seconds": unsigned()})),
     };
     fields(&["result"], json!({"result": result}))
+}
+
+/// A connection that has ended.
+fn close() -> Value {
+    all_fields(json!({
+        "time_ms": unsigned(),
+        "client": text(),
+        "user": text(),
+        "address": text(),
+        "cause": text(),
+        "code": unsigned(),
+        "reason": text(),
+        "seconds": {"type": "number"},
+        "console": {"type": "boolean"},
+    }))
+}
+
+/// A connection that bytes wait for.
+fn outbox() -> Value {
+    all_fields(json!({
+        "client": text(),
+        "user": text(),
+        "protocol": text(),
+        "bytes": unsigned(),
+        "frames": unsigned(),
+        "blocked": {"type": "boolean"},
+    }))
+}
+
+fn list(item: Value) -> Value {
+    json!({"type": "array", "items": item})
+}
+
+/// An object that has all of these fields.
+fn all_fields(properties: Value) -> Value {
+    let names: Vec<&str> = properties.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    fields(&names, properties.clone())
 }
 
 fn health() -> Value {

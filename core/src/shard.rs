@@ -410,7 +410,7 @@ impl Shard {
     /// configuration, one after the other, within what a turn may do.
     fn do_home_work(&mut self, now: Instant) {
         while self.has_home_work() && !self.hub.has_done_enough() {
-            if let Some(places) = self.home.adjust_next(now, &self.config) {
+            if let Some(places) = self.home.adjust_next(&self.config) {
                 self.hub.visit(places);
                 continue;
             }

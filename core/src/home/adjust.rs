@@ -3,7 +3,6 @@
 use super::{Home, index};
 use crate::config::Config;
 use crate::limits::Limits;
-use crate::time::Instant;
 
 impl Home {
     /// Begins to bring the logs within another configuration. Those that are made meanwhile are within it.
@@ -18,17 +17,15 @@ impl Home {
         self.unadjusted.is_some()
     }
 
-    /// Brings the next log within the configuration: what it retains, and when that or the log itself is dropped. Once all of
-    /// them are, drops one publication of the fullest log above `history_bytes`. Returns the number of publications and logs
+    /// Brings the next log within the configuration: what it retains, and when that or the log itself is dropped, which is for
+    /// a tick to do. Once all of them are, drops one publication of the fullest log above `history_bytes`. Returns the number of publications and logs
     /// that it has looked at; `None` when nothing is left to do.
-    pub fn adjust_next(&mut self, now: Instant, config: &Config) -> Option<usize> {
+    pub fn adjust_next(&mut self, config: &Config) -> Option<usize> {
         if let Some(at) = self.unadjusted.as_mut()?.next() {
             let Some(log) = self.logs.get_mut(at) else { return Some(1) };
-            let policy = config.policy(&log.name);
-            let dropped = log.drop_above(policy, &config.limits, &mut self.charges);
-            log.drop_older(now, policy.history_age, &mut self.charges);
+            let dropped = log.drop_above(config.policy(&log.name), &config.limits, &mut self.charges);
             self.update_fullness(index(at));
-            self.evict_or_arm(now, index(at), config);
+            self.arm(index(at), config);
             return Some(1 + dropped);
         }
         if self.bytes() > config.limits.history_bytes {
@@ -36,7 +33,7 @@ impl Home {
             self.logs[fullest as usize].drop_oldest(&mut self.charges);
             self.evictions.history_bytes += 1;
             self.update_fullness(fullest);
-            self.evict_or_arm(now, fullest, config);
+            self.arm(fullest, config);
             return Some(1);
         }
         self.unadjusted = None;

@@ -12,6 +12,7 @@ export function rooms(root) {
   const filter = element('input', { type: 'search', autocomplete: 'off', spellcheck: false, placeholder: 'a part of the name; * and ? as patterns' });
   const error = element('p', { className: 'error', role: 'alert' });
   const nothing = element('p', { className: 'muted', hidden: true });
+  const open = (name) => element('a', { href: `#room/${encodeURIComponent(name)}` }, `Open ${name}`);
   const list = table([
     { name: 'Room', cell: ([room]) => linkToRoom(room) },
     { name: 'Members', isNumber: true, cell: ([, { num_clients: members }]) => count(members) },
@@ -26,11 +27,15 @@ export function rooms(root) {
       nothing.hidden = items.length > 0;
       const name = filter.value.trim();
       nothing.replaceChildren(
-        ...(name ? ['No room with members is called so. ', element('a', { href: `#room/${encodeURIComponent(name)}` }, `Open ${name}`)] : ['No room has members.']),
+        ...(name ? ['No room with members is called so. ', open(name)] : ['No room has members.']),
       );
     },
     failed: (why) => {
       error.textContent = why;
+      // A key that is for some rooms may not list them all, and may open its own.
+      const name = filter.value.trim();
+      nothing.hidden = why === '';
+      nothing.replaceChildren(...(name ? [open(name)] : ['Type the name of a room to open it.']));
     },
   });
   // Plain text is looked for anywhere in a name.

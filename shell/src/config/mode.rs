@@ -129,16 +129,13 @@ impl Settings {
         }
     }
 
-    /// Generates the API keys of this run, in development mode: one where none is set, and one for the console, which nobody
-    /// has to type in. They do not end development mode.
+    /// Generates the API keys of this run, in development mode where none is set: one, and another for the console, which
+    /// nobody has to type in. They do not end development mode.
     pub fn generate_key(&mut self) {
-        if !self.is_dev() {
-            return;
-        }
-        if !self.has_api_key() {
+        if self.is_dev() && !self.has_api_key() {
             self.generated_key = Some(auth::generate_key());
+            self.console_key = Some(auth::generate_key());
         }
-        self.console_key = Some(auth::generate_key());
     }
 
     /// Checks the address and the secrets against the mode. Returns a sentence for each contradiction.

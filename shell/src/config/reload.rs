@@ -53,8 +53,8 @@ impl Settings {
         needs_restart.extend(self.keep_namespaces(before));
         if !self.has_api_key() {
             self.generated_key.clone_from(&before.generated_key);
+            self.console_key.clone_from(&before.console_key);
         }
-        self.console_key.clone_from(&before.console_key);
         if self.is_dev() != before.is_dev() {
             let name = |is_dev: bool| if is_dev { "development mode" } else { "production mode" };
             let (now, then) = (name(self.is_dev()), name(before.is_dev()));

@@ -100,9 +100,10 @@ pub(super) fn answer(settings: &Settings, request: &Request<Incoming>) -> Respon
     guarded(response::with_type(media_type, StatusCode::OK, Bytes::from_static(content.as_bytes())), "no-cache")
 }
 
-/// Tells the page the mode of the server, and in development mode a key, so that none has to be typed in. Only a page of this
-/// server is told, under a name that leads to this machine and nowhere else: a browser sends no other page's request with this
-/// origin, and names that were made to lead here (DNS rebinding) are none of these.
+/// Tells the page the mode of the server, and in development mode without a key of the settings one that may do everything, so
+/// that none has to be typed in. No page of another server is told, since a browser sends no other page's request with this
+/// origin, and names that were made to lead here (DNS rebinding) are none of these. Whoever else runs programs on this machine
+/// can pretend to be a browser: who is not alone there sets a key.
 fn session(settings: &Settings, request: &Request<Incoming>) -> Response<ResponseBody> {
     let mode = if settings.is_dev() { "development" } else { "production" };
     let mut session = json!({"mode": mode});
@@ -113,7 +114,7 @@ fn session(settings: &Settings, request: &Request<Incoming>) -> Response<Respons
     guarded(response::json(StatusCode::OK, session.to_string()), "no-store")
 }
 
-/// Whether a request is that of a page of this server, in a browser of this machine.
+/// Whether a request is, as far as a browser tells, that of a page of this server on this machine.
 fn is_own_page<T>(request: &Request<T>) -> bool {
     let headers = request.headers();
     // A proxy may pass on what others have sent, with a `Host` of its own.

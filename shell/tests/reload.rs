@@ -8,6 +8,7 @@ use common::settings::File;
 use common::{Answer, Client, KEY, get, http, token, unix, wait_until};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 
 /// A key of the file that may do what it wants.
@@ -75,6 +76,26 @@ fn keys_of_backends_come_and_go_while_members_stay() {
     server.changes(&format!("# a line more\n\n{}", entry("second-key-second-key")), &[]);
     server.changes("", &["api_keys"]);
     assert_eq!(publish(server.address(), "second-key-second-key", "room"), 401);
+}
+
+#[test]
+fn a_call_whose_key_is_removed_while_its_body_comes_is_refused() {
+    let server = Reloaded::start("reload-late.toml", "[[api_keys]]\nname = \"a\"\nkey = \"leaked-leaked-leaked\"\n");
+    let body = json!({"channel": "room", "data": 1}).to_string();
+    let (begun, rest) = body.split_at(body.len() - 1);
+    let head = format!(
+        "POST /api/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: leaked-leaked-leaked\r\nContent-Length: {}\r\n\r\n{begun}",
+        body.len()
+    );
+    let mut socket = common::connect(server.address());
+    socket.write_all(head.as_bytes()).unwrap();
+    wait_until("the body is waited for", || {
+        let headers = format!("X-API-Key: {KEY}\r\n");
+        http(server.address(), "GET", "/health", &headers, "").json()["http_connections"].as_u64() > Some(1)
+    });
+    server.changes("", &["api_keys"]);
+    socket.write_all(rest.as_bytes()).unwrap();
+    assert!(common::read_head(&mut socket).starts_with("HTTP/1.1 401 "));
 }
 
 #[test]

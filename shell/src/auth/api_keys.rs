@@ -73,6 +73,12 @@ impl ApiKeys {
         }
         found
     }
+
+    /// The same key among these, which may have other rights here. None where it is not among them.
+    #[must_use]
+    pub fn current(&self, key: &ApiKey) -> Option<&Arc<ApiKey>> {
+        self.0.iter().find(|own| own.digest == key.digest)
+    }
 }
 
 fn sha256(text: &[u8]) -> [u8; DIGEST_BYTES] {

@@ -5,12 +5,15 @@ use super::keys::random;
 use super::secret::Secret;
 use aws_lc_rs::constant_time;
 use parlor_core::{Claims, Instant, Json, RoomName, VerifiedClaims};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The time for which a ticket is good.
 pub const TICKET_TIME: Duration = Duration::from_secs(30);
 /// The tickets that wait to be used, at most.
 pub const CONSOLE_TICKETS: usize = 64;
+/// Those of one key, so that it leaves others some.
+pub const CONSOLE_TICKETS_PER_KEY: usize = 8;
 /// The random bytes of a ticket, which has two digits for each.
 const TICKET_BYTES: usize = 32;
 
@@ -21,21 +24,25 @@ pub struct ConsoleTickets(Vec<ConsoleTicket>);
 #[derive(Debug)]
 struct ConsoleTicket {
     text: Secret<String>,
+    /// The name of the key that it was given for.
+    key: Arc<str>,
     room: RoomName,
     until: Instant,
 }
 
 impl ConsoleTickets {
-    /// A new ticket for a room. None where [`CONSOLE_TICKETS`] wait already.
+    /// A new ticket for a room, for a key of this name. None where [`CONSOLE_TICKETS`] wait already, or
+    /// [`CONSOLE_TICKETS_PER_KEY`] of the key.
     #[must_use]
-    pub fn issue(&mut self, now: Instant, room: RoomName) -> Option<Secret<String>> {
+    pub fn issue(&mut self, now: Instant, key: &Arc<str>, room: RoomName) -> Option<Secret<String>> {
         self.0.retain(|ticket| now < ticket.until);
-        if self.0.len() >= CONSOLE_TICKETS {
+        let of_key = self.0.iter().filter(|ticket| ticket.key == *key).count();
+        if self.0.len() >= CONSOLE_TICKETS || of_key >= CONSOLE_TICKETS_PER_KEY {
             return None;
         }
         let digits: String = random::<TICKET_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect();
         let text = Secret::new(digits);
-        self.0.push(ConsoleTicket { text: text.clone(), room, until: now.after(TICKET_TIME) });
+        self.0.push(ConsoleTicket { text: text.clone(), key: key.clone(), room, until: now.after(TICKET_TIME) });
         Some(text)
     }
 
@@ -81,7 +88,11 @@ mod tests {
     }
 
     fn issue(tickets: &mut ConsoleTickets, now: Instant) -> Option<String> {
-        tickets.issue(now, room("a")).map(|ticket| ticket.expose().clone())
+        issue_for(tickets, now, "one")
+    }
+
+    fn issue_for(tickets: &mut ConsoleTickets, now: Instant, key: &str) -> Option<String> {
+        tickets.issue(now, &key.into(), room("a")).map(|ticket| ticket.expose().clone())
     }
 
     #[test]
@@ -102,7 +113,11 @@ mod tests {
     #[test]
     fn few_tickets_wait_and_old_ones_make_way() {
         let mut tickets = ConsoleTickets::default();
-        assert!((0..CONSOLE_TICKETS).all(|_| issue(&mut tickets, at(0)).is_some()));
+        for key in 0..CONSOLE_TICKETS / CONSOLE_TICKETS_PER_KEY {
+            let key = key.to_string();
+            assert!((0..CONSOLE_TICKETS_PER_KEY).all(|_| issue_for(&mut tickets, at(0), &key).is_some()));
+            assert_eq!(issue_for(&mut tickets, at(0), &key), None, "the others are for other keys");
+        }
         assert_eq!(issue(&mut tickets, at(29)), None);
         assert!(issue(&mut tickets, at(30)).is_some());
         assert_eq!(tickets.0.len(), 1);

@@ -12,7 +12,7 @@ mod token_key;
 mod tokens;
 
 pub use api_keys::{ApiKey, ApiKeys};
-pub use console_tickets::{CONSOLE_TICKETS, ConsoleTickets, TICKET_TIME, listener_claims};
+pub use console_tickets::{CONSOLE_TICKETS, CONSOLE_TICKETS_PER_KEY, ConsoleTickets, TICKET_TIME, listener_claims};
 pub use jwk_set::JWK_SET_KEYS;
 pub(crate) use jwk_set::JwkSet;
 pub use key_source::{FetchedKeys, KeyFeed, KeySource};

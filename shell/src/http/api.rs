@@ -1,6 +1,6 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::api_key::{AskedFor, authenticate};
+use super::api_key::{self, AskedFor, authenticate};
 use super::response::{
     self, ResponseBody, SOON, call_response, limit_error, restarting, retry_after, server_call_response, with_refusal,
 };
@@ -56,8 +56,8 @@ async fn answer_post(
     session: &HttpSession,
     address: IpAddr,
 ) -> (CallResult, Response<ResponseBody>) {
-    let backend = match authenticate(shard, request.headers(), address, AskedFor::Call) {
-        Ok(key) => Backend { key, address },
+    let key = match authenticate(shard, request.headers(), address, AskedFor::Call) {
+        Ok(key) => key,
         Err(response) => return (CallResult::Denied, *response),
     };
     session.has_key.set(true);
@@ -74,23 +74,33 @@ async fn answer_post(
             if body.len() > SHORT_BODY_BYTES {
                 shard.rounds.take(body.len().saturating_mul(PARSING_COST)).await;
             }
-            match ServerMethod::named(method) {
-                Some(own) => {
-                    let result = server_calls::call(shard, &backend.key, address, own, &body).await;
-                    (CallResult::of(Some(&result)), server_call_response(result, mode))
-                }
-                None => {
-                    let result = call(shard, &backend, method, &body).await;
-                    let restarting = || restarting(shard);
-                    let response = result.as_ref().map_or_else(restarting, |result| call_response(result, mode));
-                    (CallResult::of(result.as_ref()), response)
-                }
+            // A reload may have removed the key, or changed its rights, while the body was on its way.
+            match shard.in_force().api_keys.current(&key).cloned() {
+                Some(key) => answer_call(shard, &Backend { key, address }, method, &body, mode).await,
+                None => (CallResult::Denied, api_key::removed()),
             }
         }
         Err(response) => (CallResult::ClientError, *response),
     };
     drop(reservation);
     answered
+}
+
+/// Makes a call whose body is there.
+async fn answer_call(
+    shard: &ShardRuntime,
+    backend: &Backend,
+    method: &str,
+    body: &[u8],
+    mode: ApiErrorMode,
+) -> (CallResult, Response<ResponseBody>) {
+    if let Some(own) = ServerMethod::named(method) {
+        let result = server_calls::call(shard, &backend.key, backend.address, own, body).await;
+        return (CallResult::of(Some(&result)), server_call_response(result, mode));
+    }
+    let result = call(shard, backend, method, body).await;
+    let response = result.as_ref().map_or_else(|| restarting(shard), |result| call_response(result, mode));
+    (CallResult::of(result.as_ref()), response)
 }
 
 /// The backend that makes a call.

@@ -74,6 +74,11 @@ pub(super) fn is_sent(headers: &HeaderMap) -> bool {
 }
 
 /// 401, which does not tell how near a wrong key is.
+/// 401: the key was one of this server when its request began.
+pub(super) fn removed() -> Response<ResponseBody> {
+    unauthorized("unauthorized: the key was removed while the call was on its way")
+}
+
 fn unauthorized(why: &'static str) -> Response<ResponseBody> {
     let error = Error::new(ErrorCode::Unauthorized, why);
     let mut response = call_response(&Err(error), ApiErrorMode::Transport);

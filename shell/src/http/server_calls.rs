@@ -1,7 +1,7 @@
 //! Calls about the server itself: each is handed to where signals are handled, and answered.
 
 use super::server_methods::{ServerMethod, ServerMethodKind};
-use crate::auth::{ApiKey, CONSOLE_TICKETS, TICKET_TIME};
+use crate::auth::{ApiKey, CONSOLE_TICKETS, CONSOLE_TICKETS_PER_KEY, TICKET_TIME};
 use crate::runtime::server_requests::ServerRequest;
 use crate::runtime::shard::ShardRuntime;
 use parlor_core::RoomName;
@@ -43,7 +43,7 @@ pub(super) async fn call(
         (Ok(()), ServerMethodKind::Reload) => reload(shard).await,
         (Ok(()), ServerMethodKind::Closes) => closes(shard),
         (Ok(()), ServerMethodKind::Outboxes) => outboxes(shard),
-        (Ok(()), ServerMethodKind::ConsoleTicket) => console_ticket(shard, room.clone()),
+        (Ok(()), ServerMethodKind::ConsoleTicket) => console_ticket(shard, key, room.clone()),
     };
     if method.kind.is_logged() {
         shard.calls.note(key.name(), address, method.name, room, result.as_ref().err());
@@ -80,7 +80,7 @@ fn outboxes(shard: &ShardRuntime) -> Result<Value, Error> {
 }
 
 /// A ticket for a room that a connection can be subscribed to.
-fn console_ticket(shard: &ShardRuntime, room: Option<RoomName>) -> Result<Value, Error> {
+fn console_ticket(shard: &ShardRuntime, key: &ApiKey, room: Option<RoomName>) -> Result<Value, Error> {
     if !shard.settings().console {
         return Err(Error::new(ErrorCode::NotAvailable, "there is no console on this server: console = false"));
     }
@@ -90,8 +90,9 @@ fn console_ticket(shard: &ShardRuntime, room: Option<RoomName>) -> Result<Value,
         return Err(Error::new(ErrorCode::PermissionDenied, words));
     };
     let now = shard.clock.now().mono;
-    let ticket = shard.console_tickets.borrow_mut().issue(now, room).ok_or_else(|| {
-        Error::new(ErrorCode::LimitExceeded, format!("{CONSOLE_TICKETS} tickets wait to be used already; try again"))
+    let ticket = shard.console_tickets.borrow_mut().issue(now, key.name(), room).ok_or_else(|| {
+        let most = format!("at most {CONSOLE_TICKETS_PER_KEY} of a key, and {CONSOLE_TICKETS} of all");
+        Error::new(ErrorCode::LimitExceeded, format!("too many tickets wait to be used, {most}; try again"))
     })?;
     Ok(json!({"ticket": ticket.expose(), "seconds": TICKET_TIME.as_secs()}))
 }

@@ -53,9 +53,7 @@ pub(super) async fn call(
 
 /// The room that a call is about; None where its method is about no room.
 fn room_of(shard: &ShardRuntime, method: &ServerMethod, body: &[u8]) -> Result<Option<RoomName>, Error> {
-    // The core has methods with the same parameters.
-    let like = if method.kind.is_about_a_room() { "presence" } else { "info" };
-    match api::json::parse(like, body, &shard.in_force().config)? {
+    match api::json::parse(method.kind.like(), body, &shard.in_force().config)? {
         Command::Presence { channel } => Ok(Some(channel)),
         _ => Ok(None),
     }

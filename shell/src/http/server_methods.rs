@@ -31,6 +31,11 @@ impl ServerMethodKind {
         self == Self::ConsoleTicket
     }
 
+    /// The method of the core that has the same parameters.
+    pub(crate) fn like(self) -> &'static str {
+        if self.is_about_a_room() { "presence" } else { "info" }
+    }
+
     /// Whether a call has a line in the log: those that only tell have none.
     pub(crate) fn is_logged(self) -> bool {
         !matches!(self, Self::Closes | Self::Outboxes)

@@ -23,9 +23,8 @@ fn refusal() -> Value {
 
 /// The schema of the body of a call about the server itself, or about a room.
 fn server_request(method: &ServerMethod, limits: &Limits) -> Value {
-    // It has the parameter of this one.
-    let in_room = METHODS.iter().find(|known| method.kind.is_about_a_room() && known.name == "presence");
-    in_room.map_or_else(|| json!({"type": "object", "additionalProperties": false}), |known| known.request(limits))
+    let like = METHODS.iter().find(|known| known.name == method.kind.like());
+    like.map_or_else(|| json!({"type": "object"}), |known| known.request(limits))
 }
 
 /// The schema of the answer to a method about the server itself.

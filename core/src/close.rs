@@ -9,7 +9,8 @@ use alloc::string::String;
 /// The code and the text of a Close frame (RFC 6455 section 5.5.1).
 ///
 /// Clients of the `json` protocol reconnect unless the code is 3500–3999 or 4500–4999.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct CloseReason {
     code: u16,
     text: Cow<'static, str>,
@@ -111,7 +112,8 @@ macro_rules! close_causes {
     ($($(#[$doc:meta])* $cause:ident = $name:literal, $by:ident, $code:expr, $text:literal, $before_close:ident;)*) => {
         /// The cause for which a connection ends. The server acts on the cause, never on the code of the Close frame,
         /// which a backend or the client may have chosen.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
         pub enum CloseCause {
             $($(#[$doc])* $cause,)*
         }

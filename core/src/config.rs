@@ -7,7 +7,8 @@ use crate::policy::{Namespaces, Permissions, Policy};
 use alloc::string::String;
 
 /// The treatment of a connection that exceeds `connections_per_user`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum UserLimit {
     /// It is accepted, and the user's oldest connection is closed with 3504.
     #[default]
@@ -22,7 +23,8 @@ pub enum UserLimit {
 pub const NODE_BYTES: usize = 200;
 
 /// The configuration of a shard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Config {
     /// The limits.
     pub limits: Limits,

@@ -34,7 +34,8 @@ impl UnsubscribeReason {
 }
 
 /// The error of a command or an API call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 #[repr(u16)]
 pub enum ErrorCode {
     /// A part of the server was lost before it answered: it is not known whether the request was carried out.
@@ -129,7 +130,8 @@ impl ErrorCode {
 }
 
 /// An error code with its text in this case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Error {
     /// The code.
     pub code: ErrorCode,

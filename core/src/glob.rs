@@ -3,7 +3,8 @@
 use alloc::string::String;
 
 /// A pattern in which `*` stands for any characters and `?` for one character.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Glob(String);
 
 impl Glob {

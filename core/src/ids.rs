@@ -8,7 +8,8 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 /// A position in a shard's table of connections, which is reused after its connection has ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Slot(u32);
 
 impl fmt::Debug for Slot {
@@ -30,6 +31,21 @@ impl Slot {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// Returns the slot that is so far behind this one, modulo 2^32.
+    pub fn after(self, distance: u32) -> Self {
+        Self(self.0.wrapping_add(distance))
+    }
+
+    /// Returns the slot that is so far before this one, modulo 2^32.
+    pub fn before(self, distance: u32) -> Self {
+        Self(self.0.wrapping_sub(distance))
+    }
+
+    /// Returns how far this slot is behind another, modulo 2^32.
+    pub fn distance(self, other: Self) -> u32 {
+        self.0.wrapping_sub(other.0)
+    }
 }
 
 /// Slots and places in lists are counted in 32 bits: half the memory, and more than a node can hold.
@@ -41,7 +57,8 @@ pub(crate) fn index(at: usize) -> u32 {
 ///
 /// The slot of a connection that ended is used again under the next generation, so an id that outlives its connection
 /// never names another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct ConnId {
     pub(crate) slot: Slot,
     pub(crate) generation: u32,
@@ -77,7 +94,8 @@ impl fmt::Display for ConnId {
 }
 
 /// The public id of a connection: 16 random bytes, written as a UUID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct ClientId(pub [u8; 16]);
 
 impl ClientId {

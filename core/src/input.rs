@@ -30,7 +30,8 @@ pub struct Upgrade {
 }
 
 /// The reason for which an upgrade request is refused, answered by an HTTP status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Refused {
     /// This limit is reached.
     Limit(Limit),
@@ -39,7 +40,8 @@ pub enum Refused {
 }
 
 /// An event that a shard handles.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Input {
     /// The last byte of the 101 was written: the WebSocket is open.
     Upgraded {
@@ -149,19 +151,6 @@ pub enum Input {
         /// The call.
         command: Command,
     },
-    /// A message of another shard of the node, first in, first out: see [`crate::Effect::Link`].
-    Link {
-        /// The shard that has sent it.
-        from: ShardId,
-        /// The message.
-        message: LinkMessage,
-    },
-    /// Another shard of the node was lost, and one without connections and rooms takes its place. Nothing that the lost one
-    /// had sent comes after it, and nothing that this shard sent to it before arrives.
-    ShardLost {
-        /// The shard that was lost.
-        shard: ShardId,
-    },
     /// The configuration changes, for what comes next: connections and memberships stay. What logs retain is brought within it
     /// over the next turns. It has every namespace that the one before has.
     Configured {
@@ -173,6 +162,22 @@ pub enum Input {
     /// The server shuts down: no connection is accepted any more, and each is closed with 3001, one after
     /// the other within `drain_timeout`.
     Shutdown,
+    /// A message of another shard of the node, first in, first out: see [`crate::Effect::Link`].
+    // An input log is of a node with one shard. What it skips comes last, since it tells inputs by their numbers.
+    #[serde(skip)]
+    Link {
+        /// The shard that has sent it.
+        from: ShardId,
+        /// The message.
+        message: LinkMessage,
+    },
+    /// Another shard of the node was lost, and one without connections and rooms takes its place. Nothing that the lost one
+    /// had sent comes after it, and nothing that this shard sent to it before arrives.
+    #[serde(skip)]
+    ShardLost {
+        /// The shard that was lost.
+        shard: ShardId,
+    },
 }
 
 impl Input {
@@ -206,7 +211,8 @@ impl Input {
 }
 
 /// A complete message of a client.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum WebSocketMessage {
     /// A text message.
     Text(String),
@@ -268,7 +274,8 @@ impl From<Vec<u8>> for WebSocketMessage {
 }
 
 /// The rule that a client's frames violate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Violation {
     /// A malformed, unmasked or misplaced frame: 1002.
     Protocol,
@@ -291,7 +298,8 @@ impl Violation {
 }
 
 /// The way in which a socket, or the client's side of the stream, ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Lost {
     /// The client ended its side of the stream: it sends nothing more, but may still read.
     Eof,
@@ -302,7 +310,8 @@ pub enum Lost {
 }
 
 /// The id of a backend's call, which its answer repeats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct CallId(pub u64);
 
 #[cfg(test)]

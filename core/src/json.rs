@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Deref;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// A JSON value as it was written but for its line breaks; clones share the text.
@@ -24,7 +25,7 @@ impl Json {
     }
 
     /// Encodes a value.
-    pub(crate) fn encode(value: &impl serde::Serialize) -> Self {
+    pub(crate) fn encode(value: &impl Serialize) -> Self {
         Self(serde_json::to_string(value).expect("maps with text for keys can be encoded").into())
     }
 
@@ -56,6 +57,20 @@ impl From<&RawValue> for Json {
             return Self(Arc::from(text));
         }
         Self(text.chars().filter(|char| !matches!(char, '\n' | '\r')).collect::<String>().into())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+#[cfg(feature = "replay")]
+impl<'de> serde::Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
 

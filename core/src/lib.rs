@@ -106,6 +106,7 @@
 //! | [`names`], [`ids`], `json` | What text from outside becomes where it comes in: names of rooms, ids of users and connections, JSON in one line. |
 //! | `payload` | The payload of a message, JSON or bytes, and the form in which each protocol has it. |
 //! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
+//! | [`input_log`] | Records of what goes into a shard, with filler for payloads, and their replay. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], `tallies`, [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!
@@ -130,6 +131,7 @@ mod home;
 mod hub;
 pub mod ids;
 mod input;
+pub mod input_log;
 mod json;
 pub mod limits;
 mod link;
@@ -140,6 +142,8 @@ mod payload;
 pub mod policy;
 pub mod protocol;
 mod publication;
+#[cfg(feature = "replay")]
+mod replayed;
 mod shard;
 pub mod snapshot;
 pub mod stats;

@@ -15,7 +15,8 @@ use core::hash::{Hash, Hasher};
 ///
 /// Two names are equal when their texts are. The text contains no control character, no line separator, and none of the characters that are invisible or reverse the text
 /// around them: U+061C, U+200B, U+200E, U+200F, U+202A to U+202E, U+2060, U+2066 to U+2069 and U+FEFF.
-#[derive(Clone)]
+#[derive(Clone, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct RoomName {
     name: Arc<str>,
     policy: PolicyId,
@@ -102,7 +103,8 @@ impl From<&str> for RoomName {
 /// The id of a user: shared, immutable, and created only by the constructors below.
 ///
 /// It contains the characters that the name of a room may have: the name of the user's personal room is made of it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct UserId {
     name: Arc<str>,
 }

@@ -18,7 +18,8 @@ use core::ops::Deref;
 /// | `Bytes` | a JSON string: their base64 (RFC 4648 section 4), with padding | as they are |
 ///
 /// Limits count the bytes of the JSON, which is the longer form: what they let through fits into the frame of every client.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Payload {
     /// JSON.
     Json(Json),
@@ -30,7 +31,8 @@ pub enum Payload {
 const _: () = assert!(size_of::<Payload>() == size_of::<Json>());
 
 /// Bytes, shared by all clones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Bytes(Arc<Vec<u8>>);
 
 impl Payload {

@@ -7,7 +7,8 @@ use alloc::collections::BTreeMap;
 use core::ops::AddAssign;
 
 /// The sizes of a shard's present state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Gauges {
     /// Connections in any phase, which are the occupied slots.
     pub connections: usize,
@@ -36,7 +37,8 @@ pub struct Gauges {
 }
 
 /// The connections of one protocol, by their state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct ConnectionStates {
     /// Those that are not ready yet: their 101 is being written, their token checked, or their rooms joined.
     pub opening: usize,
@@ -64,7 +66,8 @@ impl AddAssign<&Self> for ConnectionStates {
 }
 
 /// The events since the start of a shard.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Totals {
     /// Connections accepted.
     pub accepted: u64,
@@ -117,7 +120,8 @@ pub struct Totals {
 }
 
 /// The gauges and totals of a shard at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Stats {
     /// The sizes of the present state.
     pub gauges: Gauges,

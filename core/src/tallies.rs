@@ -5,7 +5,8 @@ use core::ops::AddAssign;
 macro_rules! tally {
     ($(#[$doc:meta])* $tally:ident { $($(#[$of:meta])* $field:ident = $name:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+        #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
         pub struct $tally {
             $($(#[$of])* pub $field: u64,)*
         }

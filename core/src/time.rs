@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 /// A point on the monotonic clock of the shard's driver, in nanoseconds from an arbitrary origin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Instant(pub u64);
 
 impl Instant {
@@ -60,7 +61,8 @@ impl From<Instant> for Deadline {
 ///
 /// Deadlines depend on `mono` alone, which the shard never lets go back. `unix_ms` is the timestamp of messages; a
 /// token is validated against it, and its `exp` becomes a deadline once, when the token is accepted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Now {
     /// The monotonic time.
     pub mono: Instant,

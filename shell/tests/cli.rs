@@ -324,7 +324,7 @@ fn a_server_that_is_drained_twice_is_not_ended_at_once() {
 fn only_a_key_for_it_stops_or_reloads_a_server() {
     let file = TempFile::new(
         "keys.toml",
-        "[[api_keys]]\nname = \"operator\"\nkey = \"operator-operator\"\nmethods = [\"drain\", \"reload\"]\n\
+        "[[api_keys]]\nname = \"operator\"\nkey = \"operator-operator\"\nmethods = [\"drain\", \"reload\", \"input_log\"]\n\
          [[api_keys]]\nname = \"publisher\"\nkey = \"publisher-publisher\"\nmethods = [\"publish\"]\n",
     );
     let mut program = Program::start(&["--config", file.path(), "--dev", "true", "--log-format", "json"]);
@@ -333,8 +333,8 @@ fn only_a_key_for_it_stops_or_reloads_a_server() {
         command.env("PARLOR_API_KEY", key);
         run(command)
     };
-    for method in ["drain", "reload"] {
-        let (code, _, err) = with("publisher-publisher", &[method]);
+    for method in ["drain", "reload", "input_log"] {
+        let (code, _, err) = with("publisher-publisher", &[&method.replace('_', "-")]);
         assert!(code == Some(1) && err.contains("403") && err.contains(method), "{err}");
         let batch = json!({"commands": [{method: {}}]}).to_string();
         let key = "X-API-Key: operator-operator\r\n";
@@ -346,6 +346,8 @@ fn only_a_key_for_it_stops_or_reloads_a_server() {
     assert_eq!(get(program.address, "/health/ready").status, 200);
     let nothing = "changed: nothing\n";
     assert_eq!(with("operator-operator", &["reload"]), (Some(0), nothing.into(), String::new()));
+    let (code, _, err) = with("operator-operator", &["input-log"]);
+    assert!(code == Some(1) && err.contains("set input_log_dir"), "{err}");
     assert_eq!(with("operator-operator", &["drain"]).0, Some(0));
     assert_eq!(program.end().code(), Some(0));
     let log = program.log();
@@ -470,7 +472,7 @@ fn a_token_of_the_command_line_is_one_that_the_server_takes() {
 #[test]
 fn help_teaches_each_command_by_an_example() {
     let (_, all, _) = run(parlor(&["--help"]));
-    for command in ["publish", "listen", "health", "drain", "reload", "token", "completions"] {
+    for command in ["publish", "listen", "health", "drain", "reload", "token", "input-log", "completions"] {
         assert!(all.lines().any(|line| line.trim_start().starts_with(command)), "{command}");
         let (code, help, _) = run(parlor(&[command, "--help"]));
         assert!(code == Some(0) && help.contains("Example"), "{help}");

@@ -67,7 +67,7 @@ const OF_SHELL: &[(&str, &str)] = &[
     ("Seats", "ConnectionTable"),
     ("Waits", "SocketWait"),
     ("doubts", "warnings"),
-    ("Recent", "InputLog"),
+    ("Recent", "LastInputs"),
     ("Brief", "InputRecord"),
     ("Tokens", "TokenVerifier"),
     ("Gather", "WriteBuffer"),

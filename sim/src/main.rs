@@ -23,7 +23,8 @@ parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--roo
                                                --raw: treat two states as different if they only differ in which of
                                                several equal clients is which (always so in presence)
 parlor-sim replay FILE [--subject parlor|driver|v0|v1|canary|seeded:NAME]
-                                               run a trace and print it step by step; FILE - is standard input
+                                               run a trace and print it step by step; FILE - is standard input.
+                                               FILE may be an input log of a server (parlor input-log) as well
 parlor-sim shrink FILE [--subject parlor|v0|v1|canary|seeded:NAME]
                                                shorten a trace that breaks a guarantee
 parlor-sim fuzz TARGET FILE                    print the meaning of one input of a fuzz target, and its result
@@ -41,7 +42,8 @@ parlor-sim canary [--seeds N] [--seed FIRST] [--steps M]
 
 Exit codes: 0 clean, 1 a safety guarantee is broken, 2 a liveness guarantee is broken, 3 a batch of 10,000 seeds or more
 missed a goal, 4 two runs of one seed differ, 5 a scope was not searched to its end, 64 bad usage, 74 standard output
-cannot be written. Of a hunt: 0 every defect was found, 1 one was not found, which is expected of hunt parlor.
+cannot be written. Of an input log: 0 it was run and compared, 1 it went another way or broke a guarantee, 6 it lacks its
+beginning and was only listed. Of a hunt: 0 every defect was found, 1 one was not found, which is expected of hunt parlor.
 Of the canary: 0 it was found, 1 it was not found.";
 
 const BAD_USAGE: u8 = 64;

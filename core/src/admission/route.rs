@@ -17,7 +17,8 @@ use percent_encoding::percent_decode_str;
 pub const JSON_PATH: &str = "/connection/websocket";
 
 /// The destination of an upgrade request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Target {
     /// The `json` protocol; rooms are joined by command.
     Json {
@@ -32,7 +33,8 @@ pub enum Target {
 }
 
 /// The parameters in a URL of the `plain` protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Plain {
     /// The rooms, each once, in the order of the URL.
     pub rooms: Vec<RoomName>,
@@ -91,7 +93,8 @@ impl RouteError {
 }
 
 /// The paths on which WebSockets are accepted: [`JSON_PATH`], the templates, then `/ws/<room>` and `/ws?room=…`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Routes {
     templates: Vec<Template>,
 }
@@ -103,7 +106,8 @@ struct UrlRules<'a> {
     namespaces: &'a Namespaces,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Template {
     segments: Vec<String>,
     room: String,

@@ -16,7 +16,8 @@ use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 
 /// The message of a publishing call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Message {
     /// The payload.
     pub data: Payload,
@@ -30,7 +31,8 @@ pub struct Message {
 }
 
 /// The selection of connections among those that a call applies to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Selection {
     /// All connections.
     #[default]
@@ -42,7 +44,8 @@ pub enum Selection {
 }
 
 /// The time at which connections expire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Expiry {
     /// At once.
     Now,
@@ -53,7 +56,8 @@ pub enum Expiry {
 }
 
 /// A call of a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Command {
     /// Publishes to a room.
     Publish {
@@ -151,7 +155,10 @@ pub enum Command {
         channel: RoomName,
     },
     /// Makes several calls in order, each answered under the name of its method.
-    Batch(Vec<(&'static str, Result<Self, Error>)>),
+    Batch(
+        #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::named"))]
+        Vec<(&'static str, Result<Self, Error>)>,
+    ),
     /// Lists all limits with their values.
     Limits,
     /// Lists the rooms that have members.
@@ -224,7 +231,8 @@ impl Command {
 }
 
 /// A page of an ordered list. An item that exists throughout is in exactly one of consecutive pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Page<T> {
     /// The greatest number of items, from 1; all items when absent.
     pub limit: Option<usize>,
@@ -238,7 +246,8 @@ impl<T> Page<T> {
 }
 
 /// A position in a room's log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Position {
     /// The epoch: the identity of the log.
     pub epoch: String,
@@ -247,7 +256,8 @@ pub struct Position {
 }
 
 /// A request to read a room's log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct HistoryQuery {
     /// The greatest number of publications.
     pub limit: HistoryLimit,
@@ -259,7 +269,8 @@ pub struct HistoryQuery {
 
 /// The greatest number of publications that a request for history wants. A reply has at most `reply_messages` in any
 /// case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum HistoryLimit {
     /// None: the position of the newest alone.
     #[default]

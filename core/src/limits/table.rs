@@ -137,7 +137,8 @@ macro_rules! limits {
         $(simulated $($world:literal)? $(in $percent:literal percent [$($drawn:expr),+])?;)?
     )+) => {
         /// The limits of the server. Every refusal because of a limit names it.
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+        #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
         pub struct Limits {
             $(
                 $(#[doc = $doc])+
@@ -147,7 +148,8 @@ macro_rules! limits {
         }
 
         /// A limit, named in refusals and counted.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
         pub enum Limit {
             $($(#[doc = $doc])+ $variant,)+
         }

@@ -5,7 +5,8 @@ use core::num::NonZeroUsize;
 use core::time::Duration;
 
 /// A rate limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Rate {
     /// Events per second in the long run; 0 for no bound.
     pub per_second: u32,

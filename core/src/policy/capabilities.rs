@@ -52,7 +52,7 @@ impl Rights {
 }
 
 /// An entry of the claim `caps`, as the token has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, serde::Serialize)]
 pub struct CapabilityClaim {
     /// The names of rooms, or patterns of names.
     pub channels: Vec<String>,

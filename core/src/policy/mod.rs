@@ -18,7 +18,8 @@ use alloc::string::String;
 use core::time::Duration;
 
 /// Those who may do something in a room. Each value includes all values before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Who {
     /// Only backends, by the API.
     Nobody,
@@ -50,7 +51,8 @@ impl Who {
 }
 
 /// Who may do what in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Permissions {
     /// Those who may join a room by its name.
     pub subscribe: Who,
@@ -78,7 +80,8 @@ impl Permissions {
 }
 
 /// The policy of the rooms of a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Policy {
     /// Who may do what.
     pub permissions: Permissions,

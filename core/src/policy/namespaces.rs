@@ -6,9 +6,11 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
+use serde::{Serialize, Serializer};
 
 /// Identifies a policy among those of a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct PolicyId(u16);
 
 impl PolicyId {
@@ -22,11 +24,19 @@ impl PolicyId {
 ///
 /// A name's prefix is what it has before its first `:`. A user is online while the personal room is occupied, so personal
 /// rooms have the longest `presence_grace` of all rooms: who is absent from a room is online.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Namespaces {
     policies: Vec<Policy>,
     /// `None` where no namespace is configured: prefixes mean nothing then.
+    #[serde(serialize_with = "in_order")]
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::prefixes"))]
     by_prefix: Option<Map<Box<str>, PolicyId>>,
+}
+
+/// Writes a map as a list, in its order.
+fn in_order<S: Serializer>(map: &Option<Map<Box<str>, PolicyId>>, serializer: S) -> Result<S::Ok, S::Error> {
+    map.as_ref().map(|map| map.iter().collect::<Vec<_>>()).serialize(serializer)
 }
 
 impl Namespaces {

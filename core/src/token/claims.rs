@@ -10,8 +10,12 @@ use core::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+/// The name of a claim, which is written in this file.
+type ClaimName = &'static str;
+
 /// The reason for which a verifier rejects a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum BadToken {
     /// No key is configured, so no signature is valid.
     NoKey,
@@ -26,7 +30,7 @@ pub enum BadToken {
     /// The signature is wrong.
     Signature,
     /// The claim with this name has the wrong type.
-    Claim(&'static str),
+    Claim(#[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::text"))] ClaimName),
     /// The `aud` does not contain the configured audience.
     Audience,
     /// The `iss` is not the configured issuer.
@@ -52,7 +56,8 @@ impl fmt::Display for BadToken {
 /// The claims of a token. Times are compared by the shard with the time of its current input.
 ///
 /// A claim that is `null` is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Claims {
     /// The user (`sub`); empty for an anonymous connection.
     pub sub: String,
@@ -164,7 +169,8 @@ fn whole_seconds(date: f64) -> i64 {
 }
 
 /// Claims that a verifier has checked: signature and algorithm are right, audience and issuer are the configured ones.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct VerifiedClaims(Box<Claims>);
 
 impl VerifiedClaims {
@@ -179,6 +185,11 @@ impl VerifiedClaims {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0
+    }
+
+    /// Returns the same claims with another info.
+    pub(crate) fn with_info(&self, info: Option<Json>) -> Self {
+        Self(Box::new(Claims { info, ..Claims::clone(&self.0) }))
     }
 
     /// Returns the claims by value.

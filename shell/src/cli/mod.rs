@@ -5,6 +5,7 @@ mod completions;
 mod drain;
 mod followed_room;
 mod health;
+mod input_log;
 mod listen;
 mod outcome;
 mod publish;

@@ -29,6 +29,9 @@ const AT_START: &[AtStart] = &[
     ("node_name", |settings, before| settings.node_name.clone_from(&before.node_name)),
     ("log_level", |settings, before| settings.log_level = before.log_level.clone()),
     ("log_format", |settings, before| settings.log_format = before.log_format),
+    ("input_log_bytes", |settings, before| settings.input_log_bytes = before.input_log_bytes),
+    ("input_log_dir", |settings, before| settings.input_log_dir.clone_from(&before.input_log_dir)),
+    ("input_log_payloads", |settings, before| settings.input_log_payloads = before.input_log_payloads),
     // Clients were told of it, and the time for an answer is shorter.
     ("ping_interval", |settings, before| settings.limits.ping_interval = before.limits.ping_interval),
     ("pong_timeout", |settings, before| settings.limits.pong_timeout = before.limits.pong_timeout),

@@ -2,6 +2,7 @@
 
 use super::server_methods::{ServerMethod, ServerMethodKind};
 use crate::auth::{ApiKey, CONSOLE_TICKETS, CONSOLE_TICKETS_PER_KEY, TICKET_TIME};
+use crate::observe::input_log::WrittenLog;
 use crate::runtime::server_requests::ServerRequest;
 use crate::runtime::shard::ShardRuntime;
 use parlor_core::RoomName;
@@ -44,6 +45,7 @@ pub(super) async fn call(
         (Ok(()), ServerMethodKind::Closes) => closes(shard),
         (Ok(()), ServerMethodKind::Outboxes) => outboxes(shard),
         (Ok(()), ServerMethodKind::ConsoleTicket) => console_ticket(shard, key, room.clone()),
+        (Ok(()), ServerMethodKind::InputLog) => input_log(shard).await,
     };
     if method.kind.is_logged() {
         shard.calls.note(key.name(), address, method.name, room, result.as_ref().err());
@@ -122,6 +124,21 @@ async fn reload(shard: &ShardRuntime) -> Result<Value, Error> {
         }
         Ok(Ok(Err(wrong))) => Err(Error::new(ErrorCode::NotAvailable, wrong)),
         Ok(Err(_)) | Err(_) => Err(Error::new(ErrorCode::Internal, "it is not known what came of the reload")),
+    }
+}
+
+/// Has the input log written. The shard waits only while it is copied.
+async fn input_log(shard: &ShardRuntime) -> Result<Value, Error> {
+    let busy = || Error::new(ErrorCode::Internal, "the shard restarts, or an input log is written already; try again");
+    let folder = shard.input_logs.folder().map_err(|wrong| Error::new(ErrorCode::NotAvailable, wrong))?;
+    let log = shard.input_log().ok_or_else(busy)?;
+    let is_done = shard.input_logs.write(folder, log, shard.clock.now()).ok_or_else(busy)?;
+    match is_done.await {
+        Ok(Ok(WrittenLog { file, bytes, steps, first_step })) => {
+            Ok(json!({"file": file, "bytes": bytes, "steps": steps, "from_start": first_step == 0}))
+        }
+        Ok(Err(wrong)) => Err(Error::new(ErrorCode::NotAvailable, wrong)),
+        Err(_) => Err(Error::new(ErrorCode::Internal, "it is not known whether the input log was written")),
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum ServerMethodKind {
     Outboxes,
     /// A ticket is given with which the console listens to a room.
     ConsoleTicket,
+    /// The server writes its input log to a file.
+    InputLog,
 }
 
 impl ServerMethodKind {
@@ -43,7 +45,7 @@ impl ServerMethodKind {
 }
 
 /// All of them.
-pub(crate) static SERVER_METHODS: [ServerMethod; 5] = [
+pub(crate) static SERVER_METHODS: [ServerMethod; 6] = [
     ServerMethod {
         name: "drain",
         summary: "Stops the server as SIGTERM does",
@@ -76,6 +78,12 @@ pub(crate) static SERVER_METHODS: [ServerMethod; 5] = [
             (413, "So many tickets wait to be used that there is none: 106."),
         ],
         kind: ServerMethodKind::ConsoleTicket,
+    },
+    ServerMethod {
+        name: "input_log",
+        summary: "Has the server write its input log to a new file in input_log_dir",
+        failures: &[(400, "The log cannot be written, and the message says why: 108.")],
+        kind: ServerMethodKind::InputLog,
     },
 ];
 

@@ -1,118 +1,135 @@
-//! The last inputs of a shard, without their content: enough to see what led to a broken invariant, and nothing that must
-//! not be in a log.
+//! The files of the input log. They are written by a thread of their own, so that no shard waits for a disk.
 
-use crate::runtime::observer::Observer;
-use parlor_core::{ConnId, Input, Now};
-use std::collections::VecDeque;
-use std::fmt;
+use crate::config::Settings;
+use parlor_core::Now;
+use parlor_core::input_log::InputLog;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
 
-/// Number of inputs that are kept.
-const KEPT: usize = 64;
+/// The files that a folder may have, so that calls do not fill the disk.
+const FILES: usize = 32;
+/// The end of their names.
+const EXTENSION: &str = "inputs";
 
-/// The last inputs, oldest first.
-#[derive(Clone, Debug, Default)]
-pub struct InputLog {
-    inputs: VecDeque<InputRecord>,
+/// The input logs of one shard.
+#[derive(Debug)]
+pub(crate) struct InputLogs {
+    folder: Option<PathBuf>,
+    is_recorded: bool,
+    /// Whether one is being written.
+    is_writing: Arc<AtomicBool>,
 }
 
-/// One input without its content, or a run of flushes.
-#[derive(Clone, Copy, Debug)]
-struct InputRecord {
-    at: Now,
-    kind: &'static str,
-    conn: Option<ConnId>,
-    bytes: usize,
+/// A log that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenLog {
+    pub(crate) file: String,
+    pub(crate) bytes: u64,
+    pub(crate) steps: u64,
+    /// The number of steps that were dropped before it.
+    pub(crate) first_step: u64,
 }
 
-impl Observer for InputLog {
-    fn before(&mut self, at: Now, input: &Input) {
-        let (kind, conn, bytes) = match input {
-            Input::Upgraded { conn } => ("upgraded", Some(*conn), 0),
-            Input::Message { conn, message } => ("message", Some(*conn), message.len()),
-            Input::Fragment { conn, bytes } => ("fragment", Some(*conn), *bytes),
-            Input::HalfFrame { conn, bytes } => ("half a frame", Some(*conn), *bytes),
-            Input::Unread { conn, bytes } => ("unread", Some(*conn), *bytes),
-            Input::BodyBegun { bytes } => ("body begun", None, *bytes),
-            Input::BodyEnded { bytes } => ("body ended", None, *bytes),
-            Input::Ping { conn, payload } => ("ping", Some(*conn), payload.len()),
-            Input::Pong { conn } => ("pong", Some(*conn), 0),
-            Input::PeerClosed { conn, .. } => ("peer closed", Some(*conn), 0),
-            Input::Violation { conn, .. } => ("violation", Some(*conn), 0),
-            Input::Lost { conn, .. } => ("lost", Some(*conn), 0),
-            Input::Flushed { conn, bytes } => ("flushed", Some(*conn), *bytes),
-            Input::Committed { conn, bytes } => ("committed", Some(*conn), *bytes),
-            Input::Authenticated { conn, .. } => ("authenticated", Some(*conn), 0),
-            Input::Call { .. } => ("call", None, 0),
-            Input::Link { .. } => ("link", None, 0),
-            Input::ShardLost { .. } => ("shard lost", None, 0),
-            Input::Configured { .. } => ("configured", None, 0),
-            Input::Tick => ("tick", None, 0),
-            Input::Shutdown => ("shutdown", None, 0),
+impl InputLogs {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            folder: settings.input_log_dir.as_ref().map(PathBuf::from),
+            is_recorded: settings.input_log_bytes > 0,
+            is_writing: Arc::default(),
+        }
+    }
+
+    /// The folder for the next log.
+    ///
+    /// # Errors
+    /// A sentence that says why none can be written.
+    pub(crate) fn folder(&self) -> Result<PathBuf, String> {
+        if !self.is_recorded {
+            return Err("nothing is recorded, since input_log_bytes is 0".into());
+        }
+        let folder =
+            self.folder.as_ref().ok_or("set input_log_dir to a folder that input logs are to be written to")?;
+        if !folder.is_dir() {
+            return Err(format!("{} (input_log_dir) is no folder; it must exist", folder.display()));
+        }
+        Ok(folder.clone())
+    }
+
+    /// Writes a log to a new file by a thread of its own, and logs what comes of it. What is returned is told the same. None where
+    /// another one is being written.
+    pub(crate) fn write(
+        &self,
+        folder: PathBuf,
+        log: InputLog,
+        now: Now,
+    ) -> Option<oneshot::Receiver<Result<WrittenLog, String>>> {
+        if self.is_writing.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let (done, is_done) = oneshot::channel();
+        let is_writing = self.is_writing.clone();
+        let write = move || {
+            let result = write(&folder, &log, now);
+            match &result {
+                Ok(written) => info!(file = written.file, steps = written.steps, "the input log is written"),
+                Err(wrong) => warn!(wrong, "the input log is not written"),
+            }
+            is_writing.store(false, Ordering::Release);
+            // Of a broken shard nobody waits for it.
+            let _ = done.send(result);
         };
-        // Flushes come by the thousand: a run of them is one record, with the last connection and all the bytes.
-        if let (Input::Flushed { .. }, Some(last)) = (input, self.inputs.back_mut().filter(|last| last.kind == kind)) {
-            *last = InputRecord { at, kind, conn, bytes: last.bytes.saturating_add(bytes) };
-            return;
+        if let Err(error) = thread::Builder::new().name("input log".into()).spawn(write) {
+            warn!(%error, "the input log is not written: there is no thread for it");
+            self.is_writing.store(false, Ordering::Release);
         }
-        self.keep(InputRecord { at, kind, conn, bytes });
-    }
-
-    fn resumed(&mut self, at: Now) {
-        self.keep(InputRecord { at, kind: "resumed", conn: None, bytes: 0 });
+        Some(is_done)
     }
 }
 
-impl InputLog {
-    fn keep(&mut self, record: InputRecord) {
-        if self.inputs.len() == KEPT {
-            self.inputs.pop_front();
-        }
-        self.inputs.push_back(record);
+/// Writes a log to a new file.
+///
+/// # Errors
+/// A sentence that names the folder, and what is wrong.
+fn write(folder: &Path, log: &InputLog, now: Now) -> Result<WrittenLog, String> {
+    let failed = |error: io::Error| format!("{} (input_log_dir): {error}", folder.display());
+    let known = fs::read_dir(folder).map_err(failed)?;
+    let is_log = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == EXTENSION);
+    if known.filter_map(Result::ok).filter(is_log).count() >= FILES {
+        return Err(format!("{} (input_log_dir) has {FILES} input logs already; remove some", folder.display()));
     }
+    let path = folder.join(name(log, now));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+    let bytes = write_parts(&mut file, log).map_err(|error| {
+        // A part of a log is of no use, and the disk may be full.
+        let _ = fs::remove_file(&path);
+        failed(error)
+    })?;
+    Ok(WrittenLog { file: path.display().to_string(), bytes, steps: log.steps(), first_step: log.first_step() })
 }
 
-impl fmt::Display for InputLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, input) in self.inputs.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{}ns {}", input.at.mono.0, input.kind)?;
-            if let Some(conn) = input.conn {
-                write!(f, " {conn}")?;
-            }
-            if input.bytes > 0 {
-                write!(f, " ({} bytes)", input.bytes)?;
-            }
-        }
-        Ok(())
+fn write_parts(file: &mut File, log: &InputLog) -> io::Result<u64> {
+    let mut bytes = 0;
+    for part in log.parts() {
+        file.write_all(&part)?;
+        bytes += part.len() as u64;
     }
+    file.sync_all()?;
+    Ok(bytes)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use parlor_core::Instant;
-
-    fn at(nanoseconds: u64) -> Now {
-        Now { mono: Instant(nanoseconds), unix_ms: 0 }
-    }
-
-    #[test]
-    fn only_the_last_inputs_are_kept() {
-        let mut log = InputLog::default();
-        (0..1000).for_each(|now| log.before(at(now), &Input::Tick));
-        let entries = log.to_string();
-        let entries: Vec<&str> = entries.split(", ").collect();
-        assert_eq!((entries.len(), entries[0], entries[KEPT - 1]), (KEPT, "936ns tick", "999ns tick"));
-    }
-
-    #[test]
-    fn consecutive_flushes_are_one_entry_and_no_entry_has_a_payload() {
-        let mut log = InputLog::default();
-        let conn = ConnId::from_parts(1, 2);
-        log.before(at(1), &Input::Message { conn, message: "secret".into() });
-        for slot in 1..=1000 {
-            log.before(at(2), &Input::Flushed { conn: ConnId::from_parts(slot, 0), bytes: 7 });
-        }
-        assert_eq!(log.to_string(), "1ns message 1.2 (6 bytes), 2ns flushed 1000.0 (7000 bytes)");
-    }
+/// The name of a log of this time: `parlor-20260101T000000.000Z-PID-STEPS.inputs`. A shard makes steps between two calls.
+fn name(log: &InputLog, now: Now) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(now.unix_ms);
+    let time: String =
+        humantime::format_rfc3339_millis(time).to_string().chars().filter(|char| !matches!(char, '-' | ':')).collect();
+    format!("parlor-{time}-{}-{}.{EXTENSION}", process::id(), log.first_step() + log.steps())
 }

@@ -92,10 +92,11 @@ pub enum Progress {
 }
 
 impl<T: Transport> Host<T> {
-    /// A host without connections, which keeps its last inputs and logs what its connections do. `seed` must be unpredictable.
+    /// A host without connections, which keeps its last inputs and logs what its connections do, and does not record what goes
+    /// into its shard. `seed` must be unpredictable.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32], verifier: TokenVerifier) -> Self {
-        let log = HostLog::new(config.tells_steps);
+        let log = HostLog::new(config.tells_steps, None);
         Self::observed(config, seed, verifier, log)
     }
 }
@@ -134,7 +135,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// The reason for which the shard refuses it.
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<Accepted, Refused> {
         let (client, address) = (ClientId(upgrade.client), upgrade.address);
-        let conn = self.shard.accept(now, upgrade)?;
+        self.observer.requested(now, &upgrade);
+        let result = self.shard.accept(now, upgrade);
+        self.observer.answered(&result);
+        let conn = result?;
         let accepted = Accepted { conn, client, address, at: now.mono };
         self.observer.accepted(now, &accepted, &self.shard);
         Ok(accepted)
@@ -204,7 +208,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             self.write(now, conn);
         }
         if self.env.dirty.is_empty() {
-            self.shard.all_offered();
+            self.all_offered();
             self.resume(now);
         }
     }
@@ -327,6 +331,12 @@ impl<T: Transport, O: Observer> Host<T, O> {
         &self.observer
     }
 
+    /// The shard, and the observer to be changed.
+    #[must_use]
+    pub fn shard_and_observer(&mut self) -> (&Shard, &mut O) {
+        (&self.shard, &mut self.observer)
+    }
+
     /// Drops every socket and every call at once, and wakes the connections' tasks, which end.
     pub fn abandon(self) {
         for entry in self.env.connections.slots.into_iter().flatten() {
@@ -377,8 +387,13 @@ impl<T: Transport, O: Observer> Host<T, O> {
             while let Some(conn) = self.env.dirty.pop_front() {
                 self.write(now, conn);
             }
-            self.shard.all_offered();
+            self.all_offered();
         }
+    }
+
+    fn all_offered(&mut self) {
+        self.observer.offered();
+        self.shard.all_offered();
     }
 
     /// Resumes postponed work once every full socket has taken some bytes, or [`RESUME_DELAY`] is over.

@@ -1,10 +1,16 @@
 //! A view of the inputs and effects of a host's shard, for logs and for checkers.
 
 use super::connections::Accepted;
-use parlor_core::{ConnId, Effect, Input, Now, Pending, Shard};
+use parlor_core::{ConnId, Effect, Input, Now, Pending, Refused, Shard, Upgrade};
 
 /// Receives each input of a shard, and its effects.
 pub trait Observer {
+    /// Called before the shard is asked to accept a connection.
+    fn requested(&mut self, _now: Now, _request: &Upgrade) {}
+
+    /// Called with its answer.
+    fn answered(&mut self, _result: &Result<ConnId, Refused>) {}
+
     /// Called when a connection was accepted.
     fn accepted(&mut self, _now: Now, _accepted: &Accepted, _shard: &Shard) {}
 
@@ -13,6 +19,9 @@ pub trait Observer {
 
     /// Called before an input is handled.
     fn before(&mut self, now: Now, input: &Input);
+
+    /// Called before the shard is told that everything was offered to the sockets.
+    fn offered(&mut self) {}
 
     /// Called before postponed work is resumed.
     fn resumed(&mut self, _now: Now) {}

@@ -24,6 +24,8 @@ use crate::observe::alerts::queue::NotificationQueue;
 use crate::observe::alerts::rule::AlertRule;
 use crate::observe::calls::CallLog;
 use crate::observe::descriptors;
+use crate::observe::host_log::HostLog;
+use crate::observe::input_log::InputLogs;
 use crate::observe::log;
 use crate::observe::metrics::api_calls::ApiCallFigures;
 use crate::observe::metrics::handshakes::HandshakeFigures;
@@ -31,6 +33,7 @@ use crate::observe::metrics::histogram::Histogram;
 use crate::observe::rates::{RateWindow, Rates};
 use crate::observe::readiness::{Readiness, ReadinessFigures};
 use crate::observe::reloads::Reloads;
+use parlor_core::input_log::{InputLog, InputRecorder};
 use parlor_core::stats::Gauges;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
@@ -91,6 +94,8 @@ pub(crate) struct ShardRuntime {
     /// The counts of their notifications.
     pub(crate) notifications: Arc<NotificationFigures>,
     alert_sender: Rc<RefCell<AlertSender>>,
+    /// The files that the input log is written to.
+    pub(crate) input_logs: InputLogs,
     /// The time of the last warning about a proxy that is not trusted.
     pub(crate) proxy_warning: ProxyWarning,
     /// Number of shards before this one. A broken invariant ended each of them.
@@ -164,9 +169,14 @@ impl ShardRuntime {
         let settings = process.settings.borrow().clone();
         let config = settings.checked_core();
         let verifier = settings.token_verifier().with_source(key_source.clone());
-        let host = Host::new(config.clone(), auth::random(), verifier);
+        let seed = auth::random();
+        let recorder = (settings.input_log_bytes > 0)
+            .then(|| InputRecorder::new(&config, seed, settings.input_log_bytes, settings.input_log_payloads));
+        let log = HostLog::new(config.tells_steps, recorder);
+        let host = Host::observed(config.clone(), seed, verifier, log);
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono, refusals.total())),
+            input_logs: InputLogs::new(&settings),
             in_force: RefCell::new(Rc::new(SettingsInForce::new(settings, config))),
             latest: process.settings,
             key_source,
@@ -287,10 +297,26 @@ impl ShardRuntime {
             }
             Err(_) => {
                 error!(last_inputs = %entered.observer().inputs, "an invariant does not hold; the shard ends");
+                self.write_log_of_broken(entered, now);
                 drop(host);
                 self.abandon();
                 None
             }
+        }
+    }
+
+    /// The input log up to now. None where nothing is recorded, and without a host.
+    pub(crate) fn input_log(&self) -> Option<InputLog> {
+        self.enter(|host, _| {
+            let (shard, log) = host.shard_and_observer();
+            log.recorder.as_mut().map(|recorder| recorder.log(shard))
+        })?
+    }
+
+    /// Has the input log of a shard written in which an invariant broke, where there is a folder for it.
+    fn write_log_of_broken(&self, host: &mut Host<ClientSocket>, now: Now) {
+        if let (Ok(folder), Some(recorder)) = (self.input_logs.folder(), &mut host.shard_and_observer().1.recorder) {
+            self.input_logs.write(folder, recorder.log_of_broken(), now);
         }
     }
 

@@ -262,6 +262,21 @@ impl<S: Read + Write> Client<S> {
         reply
     }
 
+    /// The same behind pushes, which are passed over.
+    pub fn ask_behind(&mut self, command: &Value) -> Value {
+        self.send(command);
+        loop {
+            let text = self.text();
+            // The server puts several replies and pushes into one frame.
+            for line in text.lines() {
+                let message: Value = serde_json::from_str(line).unwrap();
+                if message["id"] == command["id"] {
+                    return message;
+                }
+            }
+        }
+    }
+
     /// The next frame: its opcode and payload.
     pub fn frame(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
         let mut head = [0; 2];

@@ -2,6 +2,7 @@
 
 use super::failure::{NamedSubject, fail};
 use super::flags::Flags;
+use super::logged::{is_input_log, replay_log};
 use super::output::{print, wall_clock};
 use super::random::checked_by;
 use parlor_core::Shard;
@@ -16,11 +17,19 @@ use parlor_sim::subjects::seeded::{self, DefectiveMachine, Find, Seeded};
 use parlor_sim::subjects::subject::Subject;
 use parlor_sim::world::setup::CheckedBy;
 use parlor_sim::world::trace::Trace;
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
-    let trace = read(file)?;
+    let bytes = bytes(file)?;
+    if is_input_log(&bytes) {
+        return match flags.text("subject") {
+            None | Some("parlor") => replay_log(&bytes).map_err(|wrong| format!("{file}: {wrong}")),
+            Some(_) => Err(format!("{file} is an input log, which is run in parlor alone")),
+        };
+    }
+    let trace = trace(file, bytes)?;
     match flags.text("subject") {
         None | Some("parlor") => Ok(replay_in::<Cluster>(&trace)),
         Some("v0") => Ok(replay_in::<V0>(&trace)),
@@ -37,7 +46,7 @@ pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
 
 /// Makes a trace that breaks something as short as it gets.
 pub fn shorten(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
-    let trace = read(file)?;
+    let trace = trace(file, bytes(file)?)?;
     match flags.text("subject") {
         None | Some("parlor") => Ok(shorten_in::<Cluster>(NamedSubject::new::<Cluster>("parlor"), file, &trace)),
         Some("v0") => Ok(shorten_in::<V0>(NamedSubject::new::<V0>("v0"), file, &trace)),
@@ -62,10 +71,16 @@ fn shorten_in<S: Subject>(subject: NamedSubject<'_>, file: &str, trace: &Trace) 
     }
 }
 
-/// The trace in a file, or in standard input where that is `-`. A trace in a file may name only what its setup has.
-fn read(file: &str) -> Result<Trace, String> {
-    let text = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    let text = text.map_err(|error| format!("{file}: {error}"))?;
+/// The bytes of a file, or of standard input where that is `-`.
+fn bytes(file: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = if file == "-" { std::io::stdin().read_to_end(&mut bytes).map(|_| bytes) } else { std::fs::read(file) };
+    read.map_err(|error| format!("{file}: {error}"))
+}
+
+/// The trace that a file has. It may name only what its setup has.
+fn trace(file: &str, bytes: Vec<u8>) -> Result<Trace, String> {
+    let text = String::from_utf8(bytes).map_err(|_| format!("{file} is neither a trace nor an input log"))?;
     let trace: Trace = text.parse().map_err(|wrong| format!("{file}: {wrong}"))?;
     trace.check_names().map_err(|wrong| format!("{file}: {wrong}"))?;
     Ok(trace)

@@ -10,6 +10,7 @@ mod failure;
 mod flags;
 mod fuzzed;
 mod given;
+mod logged;
 mod output;
 mod random;
 pub use exhaustive::exhaustive;

@@ -40,6 +40,9 @@ pub(super) fn server_answer(kind: ServerMethodKind) -> Value {
         ServerMethodKind::Closes => all_fields(json!({"closes": list(close())})),
         ServerMethodKind::Outboxes => all_fields(json!({"connections": list(outbox())})),
         ServerMethodKind::ConsoleTicket => all_fields(json!({"ticket": text(), "seconds": unsigned()})),
+        ServerMethodKind::InputLog => all_fields(
+            json!({"bytes": unsigned(), "file": text(), "from_start": {"type": "boolean"}, "steps": unsigned()}),
+        ),
     };
     fields(&["result"], json!({"result": result}))
 }

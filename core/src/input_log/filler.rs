@@ -1,0 +1,352 @@
+//! Filler in place of what clients say: as many bytes, and to a shard the same.
+//!
+//! A shard looks at the structure of a message, at rooms, positions and the like, and at the `type` of a payload. All of that
+//! stays. The content of other texts becomes `x`, and that of numbers `1`, so that JSON stays JSON and what was refused for its
+//! depth, its digits or a half of a surrogate pair still is. Text that is no JSON stays as wrong as it was.
+
+use crate::json::Json;
+use crate::payload::Payload;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The keys of messages whose values a shard may read. The content below all others is not looked at.
+const KEPT: &[&[u8]] = &[
+    b"id",
+    b"type",
+    b"room",
+    b"channel",
+    b"events",
+    b"recover",
+    b"epoch",
+    b"offset",
+    b"flag",
+    b"join_leave",
+    b"limit",
+    b"since",
+    b"reverse",
+    b"tf",
+    b"key",
+    b"removed",
+    b"phase",
+    b"cursor",
+    b"delta",
+];
+
+/// The extent to which a message is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// Tokens alone.
+    Tokens,
+    /// Everything that a shard does not read.
+    Content,
+}
+
+/// What becomes of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is kept; the keys of an object decide on what is in it.
+    Kept,
+    /// It is filled; the keys of an object decide on what is in it.
+    ByKey,
+    /// It is a payload: filled but for a `type`.
+    Payload,
+    /// It is filled with all that is in it.
+    Filled,
+    /// It is a token, which is filled in any case.
+    Token,
+}
+
+/// The list or the object around a value.
+#[derive(Clone, Copy)]
+struct Around {
+    is_object: bool,
+    fate: Fate,
+}
+
+/// Whether a message may have a token in it. O(n), and a small part of reading it.
+pub(super) fn may_have_token(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"oken").is_some() || memchr::memchr(b'\\', text).is_some()
+}
+
+/// Fills a message of a client. O(n).
+pub(super) fn fill_message(text: &mut [u8], filled: Filled) {
+    Filler { text, at: 0, filled, around: Vec::new(), fate: Fate::ByKey, is_key_next: false }.run();
+}
+
+/// Returns JSON that is filled as a payload is.
+pub(super) fn filled_json(json: &Json) -> Json {
+    let mut bytes = Vec::from(json.as_bytes());
+    let (filled, fate) = (Filled::Content, Fate::Payload);
+    Filler { text: &mut bytes, at: 0, filled, around: Vec::new(), fate, is_key_next: false }.run();
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    // Filler is JSON where what it stands for was.
+    Json::parse(&text).unwrap_or_else(|_| Json::encode(&filled_text(json)))
+}
+
+/// Returns a payload of as many bytes.
+pub(super) fn filled_payload(payload: &Payload) -> Payload {
+    match payload {
+        Payload::Json(json) => Payload::Json(filled_json(json)),
+        Payload::Bytes(bytes) => Payload::from(alloc::vec![0; bytes.len()]),
+    }
+}
+
+/// Returns a text of as many bytes.
+pub(super) fn filled_text(text: &str) -> String {
+    "x".repeat(text.len())
+}
+
+/// One pass over the tokens of JSON.
+struct Filler<'a> {
+    text: &'a mut [u8],
+    at: usize,
+    filled: Filled,
+    /// The innermost comes last.
+    around: Vec<Around>,
+    /// The fate of the next value.
+    fate: Fate,
+    is_key_next: bool,
+}
+
+impl Filler<'_> {
+    fn run(mut self) {
+        while let Some(byte) = self.text.get(self.at) {
+            match byte {
+                b'"' => self.string(),
+                b'{' | b'[' => {
+                    let is_object = *byte == b'{';
+                    self.around.push(Around { is_object, fate: self.fate });
+                    self.is_key_next = is_object;
+                    self.fate = self.fate.of_item();
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    self.around.pop();
+                    self.is_key_next = false;
+                    self.at += 1;
+                }
+                b',' => {
+                    let around = self.around.last().copied();
+                    self.is_key_next = around.is_some_and(|around| around.is_object);
+                    self.fate = around.map_or(Fate::ByKey, |around| around.fate.of_item());
+                    self.at += 1;
+                }
+                b'-' | b'0'..=b'9' => self.number(),
+                b':' | b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
+                _ => self.word(),
+            }
+        }
+    }
+
+    /// Fills a string, or finds the fate of the value behind a key.
+    fn string(&mut self) {
+        let start = self.at + 1;
+        let content = start..content_end(self.text, start);
+        self.at = content.end + 1;
+        if self.is_key_next {
+            self.is_key_next = false;
+            let fate = self.around.last().map_or(Fate::ByKey, |around| around.fate);
+            let is_type = fate == Fate::Payload && is_key(&self.text[content.clone()], "type");
+            self.fate = match fate {
+                _ if is_type => Fate::Kept,
+                Fate::Kept | Fate::ByKey => of_key(&self.text[content]),
+                Fate::Payload | Fate::Filled | Fate::Token => {
+                    if self.filled == Filled::Content {
+                        fill_string(&mut self.text[content]);
+                    }
+                    Fate::Filled
+                }
+            };
+        } else if self.fate == Fate::Token || (self.fate != Fate::Kept && self.filled == Filled::Content) {
+            fill_string(&mut self.text[content]);
+        }
+    }
+
+    fn number(&mut self) {
+        let start = self.at;
+        let is_of_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        let length = self.text[start..].iter().take_while(|byte| is_of_number(byte)).count();
+        self.at += length;
+        if self.fate == Fate::Kept || self.filled == Filled::Tokens {
+            return;
+        }
+        let mut digits = self.text[start..start + length].iter_mut().filter(|byte| byte.is_ascii_digit());
+        // Only a number that is zero before its fraction begins so.
+        if let Some(first) = digits.next().filter(|first| **first != b'0') {
+            *first = b'1';
+        }
+        digits.for_each(|digit| *digit = b'1');
+    }
+
+    /// Passes over `true`, `false` and `null`, and fills a byte that is of no JSON.
+    fn word(&mut self) {
+        let words = [&b"true"[..], b"false", b"null"];
+        let known = words.iter().find(|word| self.text[self.at..].starts_with(word));
+        if known.is_none() && self.filled == Filled::Content {
+            self.text[self.at] = b'x';
+        }
+        self.at += known.map_or(1, |word| word.len());
+    }
+}
+
+impl Fate {
+    /// The fate of an item of a list, and of an object's member whose key says nothing.
+    fn of_item(self) -> Self {
+        match self {
+            Self::Kept | Self::ByKey => self,
+            Self::Payload | Self::Filled | Self::Token => Self::Filled,
+        }
+    }
+}
+
+/// Returns the fate of the value of a key in a message.
+fn of_key(key: &[u8]) -> Fate {
+    if is_key(key, "data") {
+        Fate::Payload
+    } else if is_key(key, "token") {
+        Fate::Token
+    } else if KEPT.contains(&key) {
+        Fate::Kept
+    } else {
+        Fate::ByKey
+    }
+}
+
+/// Returns `true` for a key that is this name, however it is escaped.
+fn is_key(key: &[u8], name: &str) -> bool {
+    if memchr::memchr(b'\\', key).is_none() {
+        return key == name.as_bytes();
+    }
+    let quoted = [b"\"", key, b"\""].concat();
+    serde_json::from_slice::<Cow<'_, str>>(&quoted).is_ok_and(|key| key == name)
+}
+
+/// Returns the end of the content of a string that begins at `at`: its closing quote, or the end of the text.
+fn content_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(next) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += next;
+        if text[at] == b'"' {
+            return at;
+        }
+        at += 2;
+    }
+    text.len()
+}
+
+/// Fills the content of a string. What makes a string wrong stays.
+fn fill_string(content: &mut [u8]) {
+    let mut at = 0;
+    while at < content.len() {
+        let rest = &mut content[at..];
+        let length = match rest {
+            [0..0x20, ..] => {
+                at += 1;
+                continue;
+            }
+            [b'\\', b'u', digits @ ..] if digits.len() >= 4 && digits[..4].iter().all(u8::is_ascii_hexdigit) => {
+                match digits[..2].to_ascii_lowercase()[..] {
+                    [b'd', b'8'..=b'9' | b'a'..=b'b'] => digits[..4].copy_from_slice(b"d800"),
+                    [b'd', b'c'..=b'f'] => digits[..4].copy_from_slice(b"dc00"),
+                    _ => rest[..6].fill(b'x'),
+                }
+                6
+            }
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
+                rest[..2].fill(b'x');
+                2
+            }
+            [b'\\', _, ..] => 2,
+            [b'\\'] => 1,
+            _ => {
+                rest[0] = b'x';
+                1
+            }
+        };
+        at += length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    fn filled(text: &str) -> String {
+        let mut bytes = Vec::from(text);
+        fill_message(&mut bytes, Filled::Content);
+        assert_eq!(bytes.len(), text.len());
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    #[test]
+    fn content_is_filled_and_what_a_shard_reads_is_kept() {
+        for (text, expected) in [
+            (
+                r#"{"id":7,"publish":{"channel":"a","data":{"n":[15,true],"é":"é"}}}"#,
+                r#"{"id":7,"publish":{"channel":"a","data":{"x":[11,true],"xx":"xx"}}}"#,
+            ),
+            (
+                r#"{"connect":{"token":"ab.c","name":"js","data":"a"},"id":12}{"id":2}"#,
+                r#"{"connect":{"token":"xxxx","name":"xx","data":"x"},"id":12}{"id":2}"#,
+            ),
+            (
+                r#"{"subscribe":{"channel":"a","recover":true,"epoch":"e1","offset":12,"token":""}}"#,
+                r#"{"subscribe":{"channel":"a","recover":true,"epoch":"e1","offset":12,"token":""}}"#,
+            ),
+            (
+                r#"{"connect":{"subs":{"room":{"epoch":"e","data":9}}}}"#,
+                r#"{"connect":{"subs":{"room":{"epoch":"e","data":1}}}}"#,
+            ),
+            (
+                r#"{"type":"publish","room":"r","data":{"type":"chat","text":"hello","in":{"type":"b"}}}"#,
+                r#"{"type":"publish","room":"r","data":{"type":"chat","xxxx":"xxxxx","xx":{"xxxx":"x"}}}"#,
+            ),
+            (
+                r#"{"type":"subscribe","events":["chat","typing"]}"#,
+                r#"{"type":"subscribe","events":["chat","typing"]}"#,
+            ),
+            (
+                r#"{"type":"nothing","text":"secret","n":-20.5e+7,"m":{"id":"k","o":null}}"#,
+                r#"{"type":"nothing","text":"xxxxxx","n":-11.1e+1,"m":{"id":"k","o":null}}"#,
+            ),
+            (
+                r#"{"to\u006ben":"ab","d\u0061ta":[0.5,"\ud83d\ude00\u00e9\n"]}"#,
+                r#"{"to\u006ben":"xx","d\u0061ta":[0.1,"\ud800\udc00xxxxxxxx"]}"#,
+            ),
+        ] {
+            assert_eq!(filled(text), expected);
+            assert_eq!(filled(expected), expected, "it is filled once and for all");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_json_says_nothing_and_stays_wrong() {
+        for (text, expected) in [
+            ("auth eyJ.abc", "xxxx xxxxxxx"),
+            ("\"secret", "\"xxxxxx"),
+            (r#"{"data":"\q","a":"b"#, r#"{"data":"\q","a":"x"#),
+            (r#"{"data":01}"#, r#"{"data":01}"#),
+            ("{\"data\":\"\n\\ud83dx\"}", "{\"data\":\"\n\\ud800x\"}"),
+        ] {
+            assert_eq!(filled(text), expected);
+        }
+    }
+
+    #[test]
+    fn only_tokens_are_filled_where_payloads_are_wanted() {
+        let mut text = Vec::from(r#"{"type":"auth","token":"abc","data":{"token":"its own"}}"#);
+        assert!(may_have_token(&text));
+        fill_message(&mut text, Filled::Tokens);
+        assert_eq!(text, br#"{"type":"auth","token":"xxx","data":{"token":"its own"}}"#);
+        assert!(may_have_token(br#"{"\u0074\u006fk\u0065n":""}"#) && !may_have_token(br#"{"type":"ping"}"#));
+    }
+
+    #[test]
+    fn a_payload_keeps_its_length_and_its_type() {
+        let json = Json::parse(r#"{"type":"chat","to":"ada"}"#).expect("JSON");
+        assert_eq!(filled_json(&json).to_string(), r#"{"type":"chat","xx":"xxx"}"#);
+        let bytes = Payload::from(Vec::from([1, 2]));
+        assert_eq!(filled_payload(&bytes), Payload::from(Vec::from([0, 0])));
+    }
+}

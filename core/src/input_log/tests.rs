@@ -1,0 +1,293 @@
+//! What is recorded is read as it was, and is run to the same state.
+
+use super::InputRecorder;
+use super::reader::{LogReader, LogRecord, LoggedStep};
+use super::replay::{InputReplay, ReplayEvent, ReplayStop};
+use crate::api::{Command, Message};
+use crate::config::Config;
+use crate::ids::ConnId;
+use crate::input::{CallId, Input, Lost, Upgrade, Violation, WebSocketMessage};
+use crate::json::Json;
+use crate::limits::Limits;
+use crate::payload::Payload;
+use crate::policy::{Namespaces, Permissions, Policy};
+use crate::shard::Shard;
+use crate::time::{Instant, Now};
+use crate::token::{BadToken, Claims, VerifiedClaims};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+const SEED: [u8; 32] = [7; 32];
+
+fn at(mono: u64) -> Now {
+    Now { mono: Instant(mono), unix_ms: 1_767_225_600_000 + mono }
+}
+
+fn recorder(config: &Config) -> InputRecorder {
+    InputRecorder::new(config, SEED, 1 << 20, true)
+}
+
+fn bytes(mut recorder: InputRecorder) -> Vec<u8> {
+    recorder.log_of_broken().parts().collect::<Vec<_>>().concat()
+}
+
+/// The inputs of a log as text, each with its time.
+fn inputs(log: &[u8]) -> Vec<String> {
+    let (_, mut reader) = LogReader::open(log).expect("a log");
+    let mut inputs = Vec::new();
+    while let Some(record) = reader.next().expect("a whole log") {
+        if let LogRecord::Step(now, LoggedStep::Input(input)) = record {
+            inputs.push(format!("{now:?} {input:?}"));
+        }
+    }
+    inputs
+}
+
+fn publish(data: &str) -> Command {
+    let message = Message {
+        data: Payload::from(Json::parse(data).expect("JSON")),
+        tags: BTreeMap::from([("tag".into(), "value".into())]),
+        skip_history: false,
+        idempotency_key: None,
+    };
+    Command::Publish { channel: "room".into(), message }
+}
+
+#[test]
+fn every_input_is_read_as_it_was() {
+    let conn = ConnId::from_parts(300, 7);
+    #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
+    let claims =
+        VerifiedClaims::vouched_for_by_verifier(Claims { sub: "ada".into(), exp: Some(-1), ..Claims::default() });
+    let permissions = Permissions::open();
+    let policy = Policy::new(permissions, &Limits::default());
+    let namespaces = Namespaces::with(policy.clone(), policy.clone(), [("chat".into(), policy)]);
+    let config = Config { namespaces, ..Config::default() };
+    let all = [
+        Input::Upgraded { conn },
+        Input::Message { conn, message: "{\"type\":\"ping\"}".into() },
+        Input::Message { conn, message: WebSocketMessage::Binary(vec![1, 2]) },
+        Input::Fragment { conn, bytes: 1 },
+        Input::HalfFrame { conn, bytes: 70_000 },
+        Input::Unread { conn, bytes: 0 },
+        Input::BodyBegun { bytes: 5 },
+        Input::BodyEnded { bytes: 5 },
+        Input::Ping { conn, payload: vec![9; 125] },
+        Input::Pong { conn },
+        Input::PeerClosed { conn, code: Some(1001) },
+        Input::Violation { conn, rule: Violation::Utf8 },
+        Input::Lost { conn, cause: Lost::Eof },
+        Input::Flushed { conn, bytes: 0 },
+        Input::Committed { conn, bytes: 3 },
+        Input::Authenticated { conn, verdict: Ok(claims) },
+        Input::Authenticated { conn, verdict: Err(BadToken::Claim("exp")) },
+        Input::Call { call: CallId(9), command: publish("{\"a\":1}") },
+        Input::Call { call: CallId(10), command: Command::Batch(vec![("publish", Ok(publish("2")))]) },
+        Input::Configured { config: Box::new(config.clone()) },
+        Input::Tick,
+        Input::Shutdown,
+    ];
+    let mut recorder = recorder(&config);
+    // The clock may go back.
+    let times = [at(5), at(3), at(3), at(u64::MAX >> 1)];
+    let timed = || times.iter().cycle().zip(&all);
+    timed().for_each(|(now, input)| recorder.input(*now, input));
+    let expected: Vec<String> = timed().map(|(now, input)| format!("{now:?} {input:?}")).collect();
+    assert_eq!(inputs(&bytes(recorder)), expected);
+}
+
+#[test]
+fn flushes_keep_their_times() {
+    let mut recorder = recorder(&Config::default());
+    let mut expected = Vec::new();
+    // Slots by ones, by threes and in no order; other bytes, another generation, another time, and something between.
+    let slots = (0..50).chain((50..200).step_by(3)).chain([7, 9, 2, 2, 2]);
+    for (index, slot) in slots.enumerate() {
+        let generation = u32::from(index % 20 == 19);
+        let flush = Input::Flushed { conn: ConnId::from_parts(slot, generation), bytes: 100 + index / 40 };
+        let now = at(index as u64 / 30);
+        recorder.input(now, &flush);
+        expected.push(format!("{now:?} {flush:?}"));
+        if index % 25 == 0 {
+            recorder.all_offered();
+        }
+    }
+    assert_eq!(inputs(&bytes(recorder)), expected);
+}
+
+#[test]
+fn a_fan_out_takes_few_bytes() {
+    let mut recorder = recorder(&Config::default());
+    let before = recorder.log_of_broken().parts().map(|part| part.len()).sum::<usize>();
+    for slot in 0..100_000 {
+        recorder.input(at(1), &Input::Flushed { conn: ConnId::from_parts(slot, 0), bytes: 130 });
+    }
+    let after = recorder.log_of_broken().parts().map(|part| part.len()).sum::<usize>();
+    assert!(after - before < 40, "{} bytes", after - before);
+}
+
+/// A shard that is recorded.
+struct Recorded {
+    shard: Shard,
+    recorder: InputRecorder,
+    now: u64,
+}
+
+impl Recorded {
+    fn new(config: Config) -> Self {
+        let recorder = InputRecorder::new(&config, SEED, 16 << 20, false);
+        Self { shard: Shard::new(config, SEED), recorder, now: 0 }
+    }
+
+    fn enter(&mut self, client: u8) -> ConnId {
+        let target = self.shard.config().resolve("/ws/room?token=secret").expect("a path that is served");
+        let request = Upgrade { client: [client; 16], target, token: None, address: None };
+        self.recorder.accept(at(self.now), &request);
+        let accepted = self.shard.accept(at(self.now), request);
+        self.recorder.accepted(&accepted);
+        accepted.expect("it is within the limits")
+    }
+
+    fn input(&mut self, input: Input) {
+        self.now += 1;
+        self.recorder.input(at(self.now), &input);
+        for effect in self.shard.handle(at(self.now), input) {
+            self.recorder.effect(&effect);
+        }
+        self.recorder.after(&self.shard);
+    }
+
+    /// Writes what waits, and goes on with what was put off.
+    fn flush(&mut self, conns: &[ConnId]) {
+        loop {
+            for conn in conns {
+                if let Some(pending) = self.shard.pending(*conn) {
+                    let flushed = pending.consumed(pending.len());
+                    self.input(flushed);
+                }
+            }
+            self.recorder.all_offered();
+            self.shard.all_offered();
+            if !self.shard.has_work() {
+                return;
+            }
+            self.recorder.resume(at(self.now));
+            for effect in self.shard.resume(at(self.now)) {
+                self.recorder.effect(&effect);
+            }
+            self.recorder.after(&self.shard);
+        }
+    }
+
+    fn log(&mut self) -> Vec<u8> {
+        self.recorder.log(&self.shard).parts().collect::<Vec<_>>().concat()
+    }
+}
+
+/// A shard with members, publications, a batch that takes several turns, a refused token and an end.
+fn busy() -> Recorded {
+    let mut recorded = Recorded::new(Config::default());
+    let conns: Vec<ConnId> = (0..5).map(|client| recorded.enter(client)).collect();
+    for conn in &conns {
+        recorded.input(Input::Upgraded { conn: *conn });
+        recorded.input(Input::Authenticated { conn: *conn, verdict: Err(BadToken::Signature) });
+    }
+    recorded.flush(&conns);
+    let conns: Vec<ConnId> = (10..15).map(|client| recorded.enter(client)).collect();
+    for conn in &conns {
+        recorded.input(Input::Upgraded { conn: *conn });
+        #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
+        let claims = VerifiedClaims::vouched_for_by_verifier(Claims {
+            sub: "ada".into(),
+            info: Json::parse("{\"name\":\"Ada L.\"}").ok(),
+            ..Claims::default()
+        });
+        recorded.input(Input::Authenticated { conn: *conn, verdict: Ok(claims) });
+    }
+    recorded.flush(&conns);
+    let calls: Vec<_> =
+        (0..900).map(|_| ("publish", Ok(publish("{\"type\":\"chat\",\"text\":\"secret words\"}")))).collect();
+    for call in 0..3 {
+        recorded.input(Input::Call { call: CallId(call), command: Command::Batch(calls.clone()) });
+        recorded.flush(&conns);
+    }
+    recorded.input(Input::PeerClosed { conn: conns[0], code: None });
+    recorded.input(Input::Tick);
+    recorded.flush(&conns);
+    recorded
+}
+
+/// Runs a log. Returns the counts of its shard as text, or where it stopped and why.
+fn run(log: &[u8]) -> Result<String, (u64, ReplayStop)> {
+    let mut replay = InputReplay::open(log).expect("a log");
+    while replay.run().map_err(|stop| (replay.step(), stop))?.is_some() {}
+    Ok(format!("{:?}", replay.shard().stats()))
+}
+
+#[test]
+fn a_replay_comes_to_the_same_state() {
+    let mut recorded = busy();
+    let log = recorded.log();
+    assert_eq!(run(&log), Ok(format!("{:?}", recorded.shard.stats())));
+    let has = |text: &str| log.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("chat") && !has("secret") && !has("Ada L."));
+    let totals = recorded.shard.stats().totals;
+    assert!(totals.published >= 2_700 && totals.frames_written > 10_000, "{totals:?}");
+}
+
+#[test]
+fn a_replay_says_where_it_goes_another_way() {
+    let log = busy().log();
+    let (head, _) = LogReader::open(&log).expect("a log");
+    // Another limit than the server had.
+    let limits = Limits { history_messages: 3, ..Limits::default() };
+    let other = InputRecorder::new(&Config::from(limits), SEED, 1 << 20, false).log_of_broken();
+    let before = InputRecorder::new(&head.config, SEED, 1 << 20, false).log_of_broken();
+    let of_head = |log: super::InputLog| log.parts().next().expect("a head");
+    let (head, before) = (of_head(other), of_head(before));
+    let log = [&head[..], &log[before.len()..]].concat();
+    let (step, stop) = run(&log).expect_err("what is retained is counted");
+    assert!(step > 20 && matches!(&stop, ReplayStop::Diverged(how) if how.contains("history")), "{step}: {stop:?}");
+}
+
+#[test]
+fn an_effect_that_does_not_come_again_is_missed() {
+    let mut recorded = busy();
+    recorded.recorder.accepted(&Ok(ConnId::from_parts(9, 9)));
+    let (_, stop) = run(&recorded.log()).expect_err("nobody was accepted");
+    assert!(matches!(&stop, ReplayStop::Diverged(how) if how.starts_with("the upgrade request")), "{stop:?}");
+}
+
+#[test]
+fn a_log_that_is_cut_off_or_of_another_form_is_refused() {
+    let log = busy().log();
+    for length in [0, 10, 30, 100, log.len() / 2, log.len() - 1] {
+        let cut = &log[..length];
+        let refused = match InputReplay::open(cut) {
+            Err(_) => true,
+            Ok(mut replay) => loop {
+                match replay.run() {
+                    Ok(Some(_)) => {}
+                    result => break result.is_err(),
+                }
+            },
+        };
+        assert!(refused, "{length} of {} bytes", log.len());
+    }
+    assert!(InputReplay::open(b"setup conns=1").is_err());
+}
+
+#[test]
+fn a_broken_invariant_is_told_at_its_step() {
+    let log = bytes(busy().recorder);
+    let mut replay = InputReplay::open(&log).expect("a log");
+    let mut last = None;
+    while let Some(event) = replay.run().expect("the same") {
+        last = Some(event);
+    }
+    assert!(matches!(last, Some(ReplayEvent::Broken)));
+}

@@ -27,7 +27,7 @@ pub(super) fn run(flags: &ArgMatches, variables: &Variables) -> Result<(), Comma
         Some(true) => "from the start",
         _ => "inputs only: what came before them is not in it",
     };
-    let line = format!("{file}: {} steps, {extent}\n", written["steps"]);
-    log::print(io::stdout(), log::escaped(&line).to_string());
+    let line = format!("{file}: {} steps, {extent}", written["steps"]);
+    log::print(io::stdout(), format!("{}\n", log::escaped(&line)));
     Ok(())
 }

@@ -271,7 +271,7 @@ settings! {
     log_level: LogLevels = LogLevel::Info.into(),
     /// Format of log lines: text or json.
     log_format: LogFormat = LogFormat::Text,
-    /// Bytes of the input log, which is kept in memory: the last of everything that goes into the state machine, by which any moment can be run again; 0 for none.
+    /// Bytes of the input log, which is kept in memory: the last of everything that goes into the state machine, by which any moment can be run again, where input_log_dir is set; 0 for none.
     input_log_bytes: usize = 16 << 20,
     /// Folder that input logs are written to, when an operator asks for one and when an invariant does not hold. It must exist, and be writable for nobody else; by default none is written.
     input_log_dir: Option<String> = None,

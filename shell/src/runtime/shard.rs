@@ -170,7 +170,8 @@ impl ShardRuntime {
         let config = settings.checked_core();
         let verifier = settings.token_verifier().with_source(key_source.clone());
         let seed = auth::random();
-        let recorder = (settings.input_log_bytes > 0)
+        // Without a folder nothing could be written.
+        let recorder = (settings.input_log_bytes > 0 && settings.input_log_dir.is_some())
             .then(|| InputRecorder::new(&config, seed, settings.input_log_bytes, settings.input_log_payloads));
         let log = HostLog::new(config.tells_steps, recorder);
         let host = Host::observed(config.clone(), seed, verifier, log);

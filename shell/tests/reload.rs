@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::process::Command;
 
 /// A key of the file that may do what it wants.
 const OTHER_KEY: &str = "other-key-other-key";
@@ -212,6 +213,25 @@ fn nothing_changes_where_anything_is_wrong() {
     server.program.end();
     let log = server.program.log();
     assert!(log.contains("nothing is reloaded") && log.contains("connections"), "{log}");
+}
+
+#[test]
+fn a_reload_waits_for_no_file_with_a_secret() {
+    let key = File::new("reload-key", OTHER_KEY);
+    let entry = format!("[[api_keys]]\nname = \"ci\"\nkey_file = \"{}\"\n", key.path());
+    let server = Reloaded::start("reload-pipe.toml", &entry);
+    assert_eq!(publish(server.address(), OTHER_KEY, "room"), 200);
+    fs::remove_file(key.path()).unwrap();
+    // It has no writer, and a read of it would wait for one.
+    assert!(Command::new("mkfifo").arg(key.path()).status().unwrap().success());
+    let answer = server.reload(&entry);
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(answer.body.contains("key_file") && answer.body.contains("no regular file"), "{answer:?}");
+    fs::remove_file(key.path()).unwrap();
+    fs::write(key.path(), "x".repeat((64 << 10) + 1)).unwrap();
+    let answer = server.reload(&entry);
+    assert!(answer.status == 400 && answer.body.contains("expected at most 65536"), "{answer:?}");
+    assert_eq!(publish(server.address(), OTHER_KEY, "room"), 200, "nothing has changed");
 }
 
 #[test]

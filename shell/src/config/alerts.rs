@@ -1,7 +1,7 @@
 //! The table `[[alerts]]` of the file: figures that the server watches by itself.
 
 use super::place::Place;
-use super::text_file::{text_in, without_newline};
+use super::text_file::{secret_in, without_newline};
 use crate::auth::Secret;
 use crate::net::http_url::HttpUrl;
 use crate::observe::alerts::figures::Figure;
@@ -103,7 +103,7 @@ impl AlertFields {
                 self.severity = severity.ok_or("severity must be critical, warning or info")?;
             }
             "url" => self.urls.push(url(text(value, field)?, field)?),
-            "url_file" => self.urls.push(url(&text_in(text(value, field)?, field)?, field)?),
+            "url_file" => self.urls.push(url(&secret_in(text(value, field)?, field)?, field)?),
             _ => return Err(format!("unknown key {field:?}; expected {FIELDS}")),
         }
         Ok(())

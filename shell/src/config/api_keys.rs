@@ -1,7 +1,7 @@
 //! The table `[[api_keys]]` of the file: keys that backends call the API with, each with a name and with rights of its own.
 
 use super::place::{PREFIX, Place};
-use super::text_file::{text_in, without_newline};
+use super::text_file::{secret_in, without_newline};
 use crate::auth::{ApiKey, KeyRights, Secret};
 use parlor_core::names;
 use toml::Value as Toml;
@@ -84,7 +84,7 @@ fn secret(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Secret<String>, String> {
     let text = match form {
-        "key_file" => text_in(&text, place)?,
+        "key_file" => secret_in(&text, place)?,
         // One that is no setting would be refused as a setting that is mistyped.
         "key_variable" if text.starts_with(PREFIX) => {
             return Err(format!("{place}: variables that begin with {PREFIX} are settings; give it another name"));

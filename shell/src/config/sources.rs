@@ -5,7 +5,7 @@ use super::kubernetes::is_for_a_service;
 use super::nearest::nearest;
 use super::place::{PREFIX, Place, flag, variable};
 use super::table::Setting;
-use super::text_file::text_in;
+use super::text_file::{secret_in, text_in};
 use super::value::SettingValue as _;
 use super::{Settings, file, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -225,7 +225,7 @@ fn read_secrets(settings: &mut Settings) -> Result<(), String> {
         if is_set {
             return Err(format!("{name} and {place} are both set; leave one of them out"));
         }
-        let text = text_in(&file, &place)?;
+        let text = secret_in(&file, &place)?;
         let key = Setting::all().find(|key| key.name == name).expect("it is a setting");
         key.assign(settings, &text, Place::Secret { name, file })?;
     }

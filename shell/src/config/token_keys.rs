@@ -1,7 +1,7 @@
 //! The table `[[token_keys]]` of the file: more keys that tokens may be signed with, as while one replaces another.
 
 use super::place::Place;
-use super::text_file::{text_in, without_newline};
+use super::text_file::{secret_in, without_newline};
 use crate::auth::{Secret, TokenKey};
 use toml::Value as Toml;
 
@@ -47,7 +47,7 @@ impl TokenKeyEntry {
         }
         let [(form, text)] = <[(String, String); 1]>::try_from(forms)
             .map_err(|forms| format!("{place}: expected one of {FORMS}; found {}", forms.len()))?;
-        let read = if form.ends_with("_file") { text_in(&text, &format!("{place}: {form}"))? } else { text.clone() };
+        let read = if form.ends_with("_file") { secret_in(&text, &format!("{place}: {form}"))? } else { text.clone() };
         let (key, secret) = match &*form {
             "public_key_file" => {
                 let key = TokenKey::public(&read);

@@ -25,8 +25,17 @@ const EXTENSION: &str = "inputs";
 pub(crate) struct InputLogs {
     folder: Option<PathBuf>,
     is_recorded: bool,
-    /// Whether one is being written.
+    /// Whether one that was asked for is being written.
     is_writing: Arc<AtomicBool>,
+}
+
+/// The turn of a log that was asked for: one is written at a time.
+struct WritingTurn(Arc<AtomicBool>);
+
+impl Drop for WritingTurn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// A log that was written.
@@ -64,8 +73,8 @@ impl InputLogs {
         Ok(folder.clone())
     }
 
-    /// Writes a log to a new file by a thread of its own, and logs what comes of it. What is returned is told the same. None where
-    /// another one is being written.
+    /// Writes a log that was asked for to a new file. What is returned is told what comes of it. None where another one is being
+    /// written.
     pub(crate) fn write(
         &self,
         folder: PathBuf,
@@ -75,23 +84,40 @@ impl InputLogs {
         if self.is_writing.swap(true, Ordering::AcqRel) {
             return None;
         }
+        let turn = WritingTurn(self.is_writing.clone());
         let (done, is_done) = oneshot::channel();
-        let is_writing = self.is_writing.clone();
-        let write = move || {
-            let result = write(&folder, &log, now);
-            match &result {
-                Ok(written) => info!(file = written.file, steps = written.steps, "the input log is written"),
-                Err(wrong) => warn!(wrong, "the input log is not written"),
-            }
-            is_writing.store(false, Ordering::Release);
-            // Of a broken shard nobody waits for it.
+        write_aside(folder, log, now, move |result| {
+            drop(turn);
+            // Who asked may be gone.
             let _ = done.send(result);
-        };
-        if let Err(error) = thread::Builder::new().name("input log".into()).spawn(write) {
-            warn!(%error, "the input log is not written: there is no thread for it");
-            self.is_writing.store(false, Ordering::Release);
-        }
+        });
         Some(is_done)
+    }
+
+    /// Writes the log of a shard in which an invariant broke. It waits for no turn: a shard has only one such log, and what was
+    /// asked for before lacks the step that matters.
+    pub(crate) fn write_last(&self, folder: PathBuf, log: InputLog, now: Now) {
+        write_aside(folder, log, now, |_| ());
+    }
+}
+
+/// Writes a log to a new file by a thread of its own, logs what comes of it, and tells `done`.
+fn write_aside(
+    folder: PathBuf,
+    log: InputLog,
+    now: Now,
+    done: impl FnOnce(Result<WrittenLog, String>) + Send + 'static,
+) {
+    let write = move || {
+        let result = write(&folder, &log, now);
+        match &result {
+            Ok(written) => info!(file = written.file, steps = written.steps, "the input log is written"),
+            Err(wrong) => warn!(wrong, "the input log is not written"),
+        }
+        done(result);
+    };
+    if let Err(error) = thread::Builder::new().name("input log".into()).spawn(write) {
+        warn!(%error, "the input log is not written: there is no thread for it");
     }
 }
 
@@ -132,4 +158,37 @@ fn name(log: &InputLog, now: Now) -> String {
     let time: String =
         humantime::format_rfc3339_millis(time).to_string().chars().filter(|char| !matches!(char, '-' | ':')).collect();
     format!("parlor-{time}-{}-{}.{EXTENSION}", process::id(), log.first_step() + log.steps())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor_core::Config;
+    use parlor_core::input_log::InputRecorder;
+
+    #[test]
+    fn the_last_log_of_a_shard_waits_for_no_other() {
+        let folder = std::env::temp_dir().join(format!("parlor-{}-last-log", process::id()));
+        fs::create_dir(&folder).unwrap();
+        let dir = Some(folder.to_str().unwrap().into());
+        let logs = InputLogs::new(&Settings { input_log_dir: dir, ..Settings::default() });
+        let log = || InputRecorder::new(&Config::default(), [0; 32], 1 << 20, false).log_of_broken();
+        let turn = WritingTurn(logs.is_writing.clone());
+        logs.is_writing.store(true, Ordering::Release);
+        assert!(logs.write(folder.clone(), log(), Now::default()).is_none(), "another one is being written");
+        logs.write_last(folder.clone(), log(), Now::default());
+        let is_there = || fs::read_dir(&folder).unwrap().count() == 1;
+        for _ in 0..5000 {
+            if !is_there() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        assert!(is_there(), "the last log is not written");
+        drop(turn);
+        let later = Now { unix_ms: 1, ..Now::default() };
+        let written = logs.write(folder.clone(), log(), later).unwrap().blocking_recv().unwrap();
+        assert!(written.is_ok(), "{written:?}");
+        assert!(!logs.is_writing.load(Ordering::Acquire), "the next one may be written");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -298,7 +298,6 @@ impl ShardRuntime {
             }
             Err(_) => {
                 error!(last_inputs = %entered.observer().inputs, "an invariant does not hold; the shard ends");
-                self.write_log_of_broken(entered, now);
                 drop(host);
                 self.abandon();
                 None
@@ -314,21 +313,23 @@ impl ShardRuntime {
         })?
     }
 
-    /// Has the input log of a shard written in which an invariant broke, where there is a folder for it.
-    fn write_log_of_broken(&self, host: &mut Host<ClientSocket>, now: Now) {
-        if let (Ok(folder), Some(recorder)) = (self.input_logs.folder(), &mut host.shard_and_observer().1.recorder) {
-            self.input_logs.write(folder, recorder.log_of_broken(), now);
-        }
-    }
-
-    /// Drops the host, with every connection and every call.
+    /// Drops the host, with every connection and every call. Its input log is written first, where there is a folder for it.
     pub(super) fn abandon(&self) {
-        if let Some(host) = self.host.take() {
+        if let Some(mut host) = self.host.take() {
+            self.write_last_log(&mut host);
             host.abandon();
         }
         // The counts begin anew with the next shard.
         *self.rates.borrow_mut() = Rates::new(self.clock.now().mono, self.refusals.total());
         self.broken.notify_one();
+    }
+
+    fn write_last_log(&self, host: &mut Host<ClientSocket>) {
+        let Some(recorder) = &mut host.shard_and_observer().1.recorder else { return };
+        match self.input_logs.folder() {
+            Ok(folder) => self.input_logs.write_last(folder, recorder.log_of_broken(), self.clock.now()),
+            Err(wrong) => warn!(wrong, "the input log is not written"),
+        }
     }
 
     /// Counts a refusal by a limit that the core does not see.

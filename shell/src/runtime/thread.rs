@@ -304,6 +304,8 @@ async fn report_drain(shard: &ShardRuntime) {
 }
 
 #[cfg(test)]
+mod broken;
+#[cfg(test)]
 mod busy;
 
 /// A listener without TLS.

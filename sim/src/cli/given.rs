@@ -25,7 +25,7 @@ pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
     let bytes = bytes(file)?;
     if is_input_log(&bytes) {
         return match flags.text("subject") {
-            None | Some("parlor") => replay_log(&bytes).map_err(|wrong| format!("{file}: {wrong}")),
+            None | Some("parlor") => Ok(replay_log(&bytes)),
             Some(_) => Err(format!("{file} is an input log, which is run in parlor alone")),
         };
     }

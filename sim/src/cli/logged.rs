@@ -2,19 +2,24 @@
 
 use super::output::wall_clock;
 use parlor_core::input_log::MAGIC;
-use parlor_core::input_log::replay::{InputReplay, LoggedStep, ReplayEvent, ReplayStop};
+use parlor_core::input_log::replay::{BadInputLog, InputReplay, LoggedStep, ReplayEvent, ReplayStop};
 use parlor_core::{Input, Now};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 /// The last steps, which are printed.
 const SHOWN: usize = 32;
+/// The bytes of each of them that are printed.
+const SHOWN_BYTES: usize = 300;
 /// The exit code of a log that lacks its beginning: it is listed, and not run.
 const INPUTS_ONLY: u8 = 6;
+/// The exit code of a log that cannot be read to its end.
+const DAMAGED: u8 = 7;
 
-/// The last steps, as lines.
-struct LastSteps(VecDeque<String>);
+/// The last steps, each with its number and its time.
+struct LastSteps(VecDeque<(u64, Now, LoggedStep)>);
 
 /// The way in which a replay ended.
 enum ReplayEnd {
@@ -22,8 +27,8 @@ enum ReplayEnd {
     Clean,
     /// An invariant broke in the server, and none did here.
     OnlyThere,
-    /// An invariant broke here.
-    Panicked,
+    /// An invariant broke here, and at this step in the server as well or not.
+    Panicked { step: u64, is_expected: bool },
     /// The shard did something else.
     Stopped(ReplayStop),
 }
@@ -34,8 +39,11 @@ pub fn is_input_log(bytes: &[u8]) -> bool {
 }
 
 /// Runs an input log, and prints its last steps and what came of them.
-pub fn replay_log(bytes: &[u8]) -> Result<ExitCode, String> {
-    let mut replay = InputReplay::open(bytes).map_err(|bad| bad.to_string())?;
+pub fn replay_log(bytes: &[u8]) -> ExitCode {
+    let mut replay = match InputReplay::open(bytes) {
+        Ok(replay) => replay,
+        Err(bad) => return tell_damage(0, &bad),
+    };
     let payloads = if replay.has_payloads() { "with payloads" } else { "with filler for payloads" };
     say!("input log of {}, {payloads}", replay.version());
     if replay.step() > 0 {
@@ -48,7 +56,7 @@ pub fn replay_log(bytes: &[u8]) -> Result<ExitCode, String> {
     let (steps, checks) = (replay.step(), replay.checks());
     let totals =
         format!("{steps} steps, the counts compared {checks} times ({:.1} s)", started.elapsed().as_secs_f64());
-    Ok(match ended {
+    match ended {
         ReplayEnd::Clean => {
             say!("{:?}\nclean: {totals}", replay.shard().gauges());
             ExitCode::SUCCESS
@@ -57,38 +65,57 @@ pub fn replay_log(bytes: &[u8]) -> Result<ExitCode, String> {
             say!("an invariant broke in the server at step {steps}, and none does here: {totals}");
             ExitCode::FAILURE
         }
-        ReplayEnd::Panicked => {
-            say!("an invariant breaks at step {steps}, as the panic above says");
+        ReplayEnd::Panicked { step, is_expected } => {
+            let there = if is_expected { "as it did in the server" } else { "and did not in the server" };
+            say!("an invariant breaks at step {step}, {there}; the panic tells which");
             ExitCode::FAILURE
         }
         ReplayEnd::Stopped(ReplayStop::Diverged(how)) => {
             say!("diverged behind step {steps}: {how}");
             ExitCode::FAILURE
         }
-        ReplayEnd::Stopped(ReplayStop::Bad(bad)) => return Err(bad.to_string()),
-    })
+        ReplayEnd::Stopped(ReplayStop::Bad(bad)) => tell_damage(steps, &bad),
+    }
+}
+
+fn tell_damage(step: u64, bad: &BadInputLog) -> ExitCode {
+    say!("the log cannot be read behind step {step}: {bad}");
+    ExitCode::from(DAMAGED)
 }
 
 fn run(replay: &mut InputReplay<'_>, last: &mut LastSteps) -> ReplayEnd {
     loop {
         // A step that panics is told as well as one that does not.
         match catch_unwind(AssertUnwindSafe(|| replay.run())) {
-            Ok(Ok(Some(ReplayEvent::Step(now, step)))) => last.push(replay.step(), now, &step),
+            Ok(Ok(Some(ReplayEvent::Step(now, step)))) => last.push(replay.step(), now, step),
             Ok(Ok(Some(ReplayEvent::Checked))) => {}
             Ok(Ok(Some(ReplayEvent::Broken))) => return ReplayEnd::OnlyThere,
             Ok(Ok(None)) => return ReplayEnd::Clean,
             Ok(Err(stop)) => return ReplayEnd::Stopped(stop),
-            Err(_) => return ReplayEnd::Panicked,
+            Err(_) => {
+                // The next record tells whether the server came to its end here, too. If not, the shard may panic once more.
+                let step = replay.step();
+                let next = catch_unwind(AssertUnwindSafe(|| replay.run()));
+                let is_expected = matches!(next, Ok(Ok(Some(ReplayEvent::Broken))));
+                return ReplayEnd::Panicked { step, is_expected };
+            }
         }
     }
 }
 
 /// Prints the last steps of a log that cannot be run.
-fn list(mut replay: InputReplay<'_>) -> Result<ExitCode, String> {
+fn list(mut replay: InputReplay<'_>) -> ExitCode {
     let first = replay.step();
     let mut last = LastSteps(VecDeque::new());
-    while let Some((now, step)) = replay.list().map_err(|bad| bad.to_string())? {
-        last.push(replay.step(), now, &step);
+    loop {
+        match replay.list() {
+            Ok(Some((now, step))) => last.push(replay.step(), now, step),
+            Ok(None) => break,
+            Err(bad) => {
+                last.print();
+                return tell_damage(replay.step(), &bad);
+            }
+        }
     }
     last.print();
     let steps = replay.step() - first;
@@ -96,23 +123,38 @@ fn list(mut replay: InputReplay<'_>) -> Result<ExitCode, String> {
         "inputs only: {steps} steps, of which the last are above; the {first} before them were dropped (input_log_bytes), so \
          they cannot be run"
     );
-    Ok(ExitCode::from(INPUTS_ONLY))
+    ExitCode::from(INPUTS_ONLY)
 }
 
 impl LastSteps {
-    fn push(&mut self, number: u64, now: Now, step: &LoggedStep) {
+    fn push(&mut self, number: u64, now: Now, step: LoggedStep) {
         if self.0.len() == SHOWN {
             self.0.pop_front();
         }
-        let what = match step {
-            LoggedStep::Input(Input::Flushed { conn, bytes }) => format!("{conn} flushed {bytes}"),
-            LoggedStep::Input(input) => format!("{input:?}"),
-            other => format!("{other:?}"),
-        };
-        self.0.push_back(format!("{number:>8} {:>14} ns  {what}", now.mono.0));
+        self.0.push_back((number, now, step));
     }
 
     fn print(&self) {
-        self.0.iter().for_each(|line| say!("{line}"));
+        for (number, now, step) in &self.0 {
+            let what = match step {
+                LoggedStep::Input(Input::Flushed { conn, bytes }) => format!("{conn} flushed {bytes}"),
+                LoggedStep::Input(input) => format!("{input:?}"),
+                other => format!("{other:?}"),
+            };
+            say!("{number:>8} {:>14} ns  {}", now.mono.0, shortened(&what));
+        }
+    }
+}
+
+/// The beginning of a long text, and how long it is.
+fn shortened(text: &str) -> Cow<'_, str> {
+    let mut end = text.len().min(SHOWN_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    if end == text.len() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{}… ({} bytes)", &text[..end], text.len()))
     }
 }

@@ -1,19 +1,24 @@
 // The messages of a room, the newest first: those of its log, and those that arrive. Many may arrive at once, so the list is
-// written once for each picture of the screen, and keeps the last ones.
+// written once for each picture of the screen, and keeps the last ones; it says so where there may be more.
 import { count, element, time } from './dom.js';
 
 const KEPT = 300;
 const SHOWN_CHARACTERS = 2000;
 
-export function messageList() {
-  const root = element('ol', { className: 'messages', role: 'log', 'aria-label': 'Messages' });
+// `readOlder` reads a page of so many messages before the position that it is given.
+export function messageList(pageLength, readOlder) {
+  const list = element('ol', { className: 'messages', role: 'log', 'aria-label': 'Messages' });
   const place = element('p', { className: 'muted small' });
+  const older = element('button', { type: 'button', className: 'quiet', hidden: true }, 'Older');
+  const full = element('p', { className: 'muted small', role: 'status' });
+  const root = element('div', {}, list, older, full);
   let epoch = null;
   let top = 0;
   let messages = [];
   let arrived = 0;
   let last = null;
   let isWaiting = false;
+  let hasOlder = false;
 
   const write = () => {
     isWaiting = false;
@@ -22,7 +27,10 @@ export function messageList() {
     messages.forEach((message) => {
       message.item ??= item(message);
     });
-    root.replaceChildren(...messages.map((message) => message.item));
+    list.replaceChildren(...messages.map((message) => message.item));
+    const isFull = messages.length === KEPT;
+    older.hidden = !hasOlder || isFull;
+    full.textContent = isFull ? `This page shows the newest ${KEPT} messages; the method history reads those before them.` : '';
     const log = epoch ? `log ${epoch}, top offset ${count(top)}` : 'no log';
     place.textContent = arrived > 0 ? `${log} · ${count(arrived)} arrived` : log;
   };
@@ -37,6 +45,7 @@ export function messageList() {
     epoch = other;
   };
   const addLog = (page) => {
+    hasOlder = page.publications.length === pageLength;
     enter(page.epoch || null);
     top = Math.max(top, page.offset);
     const known = new Set(messages.map(({ offset }) => offset));
@@ -66,8 +75,10 @@ export function messageList() {
     else Object.assign(placed, { offset, order: offset, item: null });
     schedule();
   };
-  const oldest = () => ({ epoch, offset: Math.min(...messages.map(({ offset }) => offset ?? Infinity)) });
-  return { root, place, addLog, addLive, placeLive, oldest };
+  older.addEventListener('click', () => {
+    readOlder({ epoch, offset: Math.min(...messages.map(({ offset }) => offset ?? Infinity)) });
+  });
+  return { root, place, addLog, addLive, placeLive };
 }
 
 function item({ offset, text, user, at }) {

@@ -7,35 +7,33 @@ import { messageList } from './messages.js';
 const HISTORY = 50;
 const PAUSE = 5000;
 const MEMBERS = 100;
+// A room of so many is listed by itself, again and again. Of a larger one, only the numbers are asked for.
+const LISTED = 500;
 
 export function room(root, { name }) {
   const members = memberList(name);
-  const messages = messageList();
+  const messages = messageList(HISTORY, (before) => read(before));
   const publishing = publishForm(name);
   const state = element('p', { className: 'state small muted', role: 'status' });
   const error = element('p', { className: 'error' });
-  const older = element('button', { type: 'button', className: 'quiet', hidden: true }, 'Older');
   const isPersonal = name.startsWith('#');
 
   const read = async (since) => {
     try {
       const query = { channel: name, limit: HISTORY, reverse: true, ...(since ? { since } : {}) };
-      const page = await call('history', query);
-      messages.addLog(page);
-      older.hidden = page.publications.length < HISTORY;
+      messages.addLog(await call('history', query));
       error.textContent = '';
     } catch (refused) {
       error.textContent = refused.message;
     }
   };
-  older.addEventListener('click', () => read(messages.oldest()));
 
   root.append(
     element('div', { className: 'head' }, element('h2', { tabIndex: -1 }, name), element('a', { href: '#rooms' }, 'All rooms')),
     element(
       'div',
       { className: 'split' },
-      element('section', { className: 'card' }, element('div', { className: 'head' }, element('h3', {}, 'Messages'), state), messages.place, error, messages.root, older),
+      element('section', { className: 'card' }, element('div', { className: 'head' }, element('h3', {}, 'Messages'), state), messages.place, error, messages.root),
       element('div', { className: 'stack' }, publishing, members.root),
     ),
   );
@@ -63,24 +61,36 @@ function memberList(name) {
   const about = element('p', { className: 'muted small' });
   const error = element('p', { className: 'error' });
   const filter = element('input', { type: 'search', autocomplete: 'off', spellcheck: false });
+  const narrow = element('label', { hidden: true }, element('span', {}, 'Filter'), filter);
+  const ask = element('button', { type: 'button', className: 'quiet', hidden: true });
   const list = table([
     { name: 'User', cell: ({ user, info }) => (user ? user : info?.console === true ? 'a console' : 'no user') },
     { name: 'Connection', cell: ({ client }) => shortId(client) },
   ]);
-  let known = [];
+  let known = null;
+  let numbers = '';
   const show = () => {
     const wanted = filter.value.trim().toLowerCase();
-    const found = known.filter(({ user, client }) => user.toLowerCase().includes(wanted) || client.startsWith(wanted));
+    const found = (known ?? []).filter(({ user, client }) => user.toLowerCase().includes(wanted) || client.startsWith(wanted));
     list.show(found.slice(0, MEMBERS));
     list.root.hidden = found.length === 0;
+    narrow.hidden = known === null;
     const shown = found.length > MEMBERS ? `, the first ${MEMBERS} of ${count(found.length)} shown` : '';
-    about.textContent = `${count(known.length)}${shown}`;
+    about.textContent = `${numbers}${shown}`;
   };
-  const load = async () => {
+  const read = async () => {
+    const { presence } = await call('presence', { channel: name });
+    known = Object.entries(presence).map(([client, { user, conn_info: info }]) => ({ client, user, info }));
+    known.sort((one, other) => one.user.localeCompare(other.user) || one.client.localeCompare(other.client));
+  };
+  const load = async (isAsked) => {
     try {
-      const { presence } = await call('presence', { channel: name });
-      known = Object.entries(presence).map(([client, { user, conn_info: info }]) => ({ client, user, info }));
-      known.sort((one, other) => one.user.localeCompare(other.user) || one.client.localeCompare(other.client));
+      const { num_clients: members, num_users: users } = await call('presence_stats', { channel: name });
+      numbers = `connections ${count(members)} · users ${count(users)}`;
+      const isLarge = members > LISTED;
+      if (!isLarge || isAsked) await read();
+      ask.hidden = !isLarge;
+      ask.textContent = known === null ? `List ${count(members)} members` : 'List them again';
       error.textContent = '';
       show();
     } catch (refused) {
@@ -89,8 +99,9 @@ function memberList(name) {
   };
   filter.addEventListener('input', show);
   const head = element('div', { className: 'head' }, element('h3', {}, 'Members'), about);
-  const root = element('section', { className: 'card' }, head, element('label', {}, element('span', {}, 'Filter'), filter), error, list.root);
-  return { root, load };
+  ask.addEventListener('click', () => load(true));
+  const root = element('section', { className: 'card' }, head, narrow, ask, error, list.root);
+  return { root, load: () => load(false) };
 }
 
 function publishForm(name) {

@@ -278,13 +278,15 @@ fn in_development_mode_the_servers_own_page_has_a_key_and_no_other_page_has() {
     });
     let address = server.address();
     let port = address.port();
-    let ask = |headers: String, host: &str| {
-        let head = format!("POST /console/session HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n{headers}\r\n");
+    let ask_in = |version: &str, headers: String, host: &str| {
+        let head =
+            format!("POST /console/session HTTP/{version}\r\nHost: {host}\r\nContent-Length: 0\r\n{headers}\r\n");
         let answer = raw_http(address, head.as_bytes());
         assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
         assert_eq!(answer.json()["mode"], "development");
         answer.json()["key"].clone()
     };
+    let ask = |headers: String, host: &str| ask_in("1.1", headers, host);
     for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
         let key = ask(format!("Origin: http://{host}\r\n"), &host);
         let answer = http(address, "POST", "/api/info", &format!("X-API-Key: {}\r\n", key.as_str().unwrap()), "{}");
@@ -295,13 +297,86 @@ fn in_development_mode_the_servers_own_page_has_a_key_and_no_other_page_has() {
             format!("Origin: http://localhost:{}\r\n", port ^ 1),
             "Origin: null\r\n".into(),
             format!("Origin: http://{host}\r\nX-Forwarded-For: 192.0.2.1\r\n"),
+            format!("Origin: http://{host}\r\nX-Real-IP: 127.0.0.1\r\n"),
+            format!("Origin: http://{host}\r\nForwarded: for=127.0.0.1\r\n"),
             format!("Origin: http://{host}\r\nVia: 1.1 proxy\r\n"),
         ] {
             assert_eq!(ask(headers.clone(), &host), Value::Null, "{headers}");
         }
+        // A browser speaks HTTP/1.1, and a proxy of old may not.
+        assert_eq!(ask_in("1.0", format!("Origin: http://{host}\r\n"), &host), Value::Null, "{host}");
     }
     let rebound = format!("evil.example:{port}");
     assert_eq!(ask(format!("Origin: http://{rebound}\r\n"), &rebound), Value::Null);
+}
+
+#[test]
+fn a_trusted_proxy_is_given_no_key_either() {
+    let server = start(|settings| {
+        settings.api_key = None;
+        settings.trusted_proxies = "127.0.0.1".parse().unwrap();
+        settings.generate_key();
+    });
+    let host = server.address();
+    let ask = |headers: &str| http(host, "POST", "/console/session", headers, "").json()["key"].clone();
+    let own = format!("Origin: http://{host}\r\n");
+    assert!(ask(&own).is_string());
+    for name in ["X-Forwarded-For", "X-Real-IP"] {
+        assert_eq!(ask(&format!("{own}{name}: 127.0.0.1\r\n")), Value::Null, "{name}");
+    }
+}
+
+#[test]
+fn no_key_is_in_anything_that_is_served() {
+    let keys = [KEY, "reader-reader-reader", "secret-secret-secret-secret-secret-secret"];
+    let [_, reader, secret] = keys;
+    let text = format!(
+        "api_key = \"{KEY}\"\ntoken_secret = \"{secret}\"\n\
+         [[api_keys]]\nname = \"reader\"\nkey = \"{reader}\"\nmethods = [\"history\"]\n"
+    );
+    let file = File::new("served", &text);
+    let program = Program::start(&["--config", file.path()]);
+    let address = program.address;
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/console")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut paths: Vec<String> =
+        names.filter(|name| name != "index.html").map(|name| format!("/console/{name}")).collect();
+    paths.extend(["/", "/health", "/metrics", "/openapi.json", "/health/ready?verbose", "/nowhere"].map(String::from));
+    let mut answers = vec![];
+    for sent in [KEY, reader, "wrong-wrong-wrong-wrong"] {
+        let headers = format!("Origin: http://{address}\r\nX-API-Key: {sent}\r\n");
+        answers.extend(paths.iter().map(|path| http(address, "GET", path, &headers, "")));
+        answers.push(http(address, "POST", "/console/session", &headers, ""));
+        let calls =
+            ["info", "limits", "closes", "outboxes", "channels", "connections", "reload", "input_log", "nothing"];
+        answers.extend(calls.map(|call| http(address, "POST", &format!("/api/{call}"), &headers, "{}")));
+        answers.push(http(address, "POST", "/api/console_ticket", &headers, r#"{"channel": "a"}"#));
+    }
+    assert!(answers.iter().filter(|answer| answer.status == 200).count() > 50, "the files and most calls are served");
+    for answer in answers {
+        let said = format!("{}{}", answer.head, answer.body);
+        assert!(!keys.iter().any(|key| said.contains(key)), "{said}");
+    }
+}
+
+#[test]
+fn a_key_may_be_called_console() {
+    let file = File::new(
+        "called_console",
+        "[[api_keys]]\nname = \"console\"\nkey = \"ci-ci-ci-ci-ci-ci\"\nrooms = [\"ci:*\"]\n",
+    );
+    // In development mode the page itself has a key of that name, unless the settings have one.
+    let program = Program::start(&["--config", file.path(), "--dev", "true"]);
+    let address = program.address;
+    let session = http(address, "POST", "/console/session", &format!("Origin: http://{address}\r\n"), "").json();
+    assert_eq!(session, json!({"mode": "development"}));
+    let ask = |room: &str| {
+        let headers = "X-API-Key: ci-ci-ci-ci-ci-ci\r\n";
+        http(address, "POST", "/api/console_ticket", headers, &json!({"channel": room}).to_string())
+    };
+    assert_eq!(error(&ask("chat")), (403, json!(103)), "it has its own rights");
+    let used = ask("ci:1").json()["result"]["ticket"].as_str().unwrap().to_owned();
+    assert_eq!(listen(address, &used).receive()["type"], "connection");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 // The console in Chromium: what a newcomer does first, what an operator looks at, and that a key is asked for and kept nowhere.
 import { chromium } from 'playwright-core';
-import { api, done, eventually, expect, run, Server, token } from './harness.mjs';
+import { api, BareServer, done, eventually, expect, run, Server, token } from './harness.mjs';
 
 const CHROMIUM = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'];
 const QUIET = ['--disable-background-networking', '--disable-component-update', '--host-resolver-rules=MAP * 127.0.0.1'];
 const ROOMS = 1000;
 // A picture of the screen that takes longer is seen to be late; the machine is shared with other checks.
 const FLUID_MS = 250;
+// The limits on what a whole server holds, and on the outbox, of which the fullest is shown.
+const WITH_USE = ['absences', 'connections', 'history_bytes', 'http_connections', 'inbound_bytes_total', 'logs', 'outbox_bytes', 'outbox_bytes_total'];
 const PICTURES = process.env.CHECK_PICTURES;
 
 // A page of the console that notes what its browser shows in red, and which servers it asked.
@@ -22,6 +24,15 @@ async function open(browser, address, options = {}) {
   return { page, wrong, asked };
 }
 
+// The same, once the key is typed in.
+async function enter(browser, address, options = {}) {
+  const opened = await open(browser, address, options);
+  await opened.page.getByLabel('Key', { exact: true }).fill(process.env.CHECK_API_KEY);
+  await opened.page.keyboard.press('Enter');
+  await opened.page.locator('#key').waitFor({ state: 'hidden' });
+  return opened;
+}
+
 async function picture(page, name) {
   if (PICTURES) await page.screenshot({ path: `${PICTURES}/${name}.png`, fullPage: true });
 }
@@ -30,7 +41,7 @@ const texts = (page, selector) => () => page.locator(selector).allTextContents()
 const go = (page, hash) => page.evaluate((to) => { location.hash = to; }, hash);
 
 async function firstMessage(browser) {
-  const own = await new Server().ready;
+  const own = await new BareServer().ready;
   const { page, wrong, asked } = await open(browser, own.address);
   await page.getByText('This page listens to the room lobby.').waitFor();
   await page.keyboard.press('Tab');
@@ -60,6 +71,9 @@ async function firstMessage(browser) {
 
 async function keys(browser, production) {
   const { page, wrong } = await open(browser, production);
+  const served = [];
+  page.on('response', (response) => served.push(response.text().catch(() => '')));
+  page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => served.push(payload)));
   const field = page.getByLabel('Key', { exact: true });
   await field.fill('wrong');
   await page.keyboard.press('Enter');
@@ -68,20 +82,26 @@ async function keys(browser, production) {
   await field.fill(process.env.CHECK_API_KEY);
   await page.keyboard.press('Enter');
   await page.getByText('ok', { exact: true }).waitFor();
-  const stored = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href, document.documentElement.outerHTML]);
-  expect('storage, cookies and address', stored.slice(0, 4), [0, 0, '', `http://${production}/`]);
-  expect('the key in the page', stored[4].includes(process.env.CHECK_API_KEY), false);
-  await go(page, 'rooms');
-  await page.getByText('No room has members.').waitFor();
+  const stored = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href]);
+  expect('storage, cookies and address', stored, [0, 0, '', `http://${production}/`]);
+  for (const [view, words] of [['overview', 'Memberships'], ['connections', 'Last closes'], ['limits', 'http_connections'], ['rooms', 'No room has members.'], ['room/plans', 'live']]) {
+    await go(page, view);
+    await page.getByText(words, { exact: true }).first().waitFor();
+    await page.waitForTimeout(300);
+    served.push(await page.evaluate(() => document.documentElement.outerHTML));
+  }
+  const texts = await Promise.all(served);
+  expect('much is served', texts.length > 15, true);
+  expect('who has the key among what is served and shown', texts.filter((text) => text.includes(process.env.CHECK_API_KEY)), []);
   await page.getByRole('button', { name: 'Forget the key' }).click();
   await field.waitFor();
   expect('what is in red', wrong.filter((text) => !text.includes('401')), []);
   await page.context().close();
-  done('console: a wrong key is refused, a right one is used and is nowhere but in the page');
+  done(`console: a wrong key is refused, a right one is used and is in none of ${texts.length} answers and pages`);
 }
 
 async function aRoom(browser, own) {
-  const { page, wrong } = await open(browser, own);
+  const { page, wrong } = await enter(browser, own);
   const client = new WebSocket(`ws://${own}/ws/plans?token=${token({ sub: 'ann <b>bold</b>' })}`);
   await new Promise((resolve) => client.addEventListener('message', resolve, { once: true }));
   for (const data of ['before', { html: '<img src=x onerror=alert(1)>' }]) await api('publish', { channel: 'plans', data }, own);
@@ -105,6 +125,8 @@ async function aRoom(browser, own) {
   await picture(page, 'connections');
   await go(page, 'limits');
   await page.getByText('history_bytes', { exact: true }).waitFor();
+  const used = () => page.locator('tr:not(:has(td[data-label="In use"]:text-is("–"))) td[data-label=Limit]').allTextContents();
+  await eventually('the limits that have a use', async () => (await used()).sort(), WITH_USE);
   await picture(page, 'limits');
   await go(page, 'overview');
   await page.getByText('Published', { exact: true }).waitFor();
@@ -113,8 +135,54 @@ async function aRoom(browser, own) {
   done('console: a room shows its log, its members and what arrives, each once and as text');
 }
 
+// A log that is longer than what the page keeps.
+async function aLongLog(browser) {
+  const own = await new Server('--history-messages', '400').ready;
+  const { page, wrong } = await enter(browser, own.address);
+  for (let n = 0; n < 320; n += 1) await api('publish', { channel: 'long', data: n }, own.address);
+  await go(page, 'room/long');
+  const shown = () => page.locator('.messages li').count();
+  const older = page.getByRole('button', { name: 'Older' });
+  for (let pages = 1; pages <= 6; pages += 1) {
+    await eventually('the messages that are shown', shown, 50 * pages);
+    if (pages < 6) await older.click();
+  }
+  await page.getByText('This page shows the newest 300 messages; the method history reads those before them.').waitFor();
+  expect('whether more can be asked for', await older.isVisible(), false);
+  expect('what the browser shows in red', wrong, []);
+  await page.context().close();
+  await own.stop();
+  done('console: a log is shown up to 300 messages, and the page says that there are more');
+}
+
+// A room that is too large to be listed again and again.
+async function aLargeRoom(browser, own) {
+  const members = await Promise.all(Array.from({ length: 501 }, async () => {
+    const member = new WebSocket(`ws://${own}/ws/large?greeting=off`);
+    await new Promise((resolve) => member.addEventListener('open', resolve, { once: true }));
+    return member;
+  }));
+  const { page, wrong } = await enter(browser, own);
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await go(page, 'room/large');
+  const list = page.getByRole('button', { name: 'List 502 members' });
+  await list.waitFor();
+  const { num_clients: all, num_users: users } = await api('presence_stats', { channel: 'large' }, own);
+  const numbers = `connections ${all} · users ${users}`;
+  await page.getByText(numbers).waitFor();
+  expect('calls that list members', asked.filter((path) => path === '/api/presence'), []);
+  await list.click();
+  await page.getByText(`${numbers}, the first 100 of 502 shown`).waitFor();
+  expect('calls that list members, once one was asked for', asked.filter((path) => path === '/api/presence').length, 1);
+  expect('what the browser shows in red', wrong, []);
+  await page.context().close();
+  members.forEach((member) => member.close());
+  done('console: the members of a large room are counted, and listed when somebody asks');
+}
+
 async function manyRooms(browser, own) {
-  const { page, wrong } = await open(browser, own);
+  const { page, wrong } = await enter(browser, own);
   await page.getByRole('link', { name: 'Rooms' }).click();
   await eventually('a page of rooms', () => page.locator('tbody tr').count(), 100);
   // The longest time between two pictures of the screen, while somebody types and turns pages.
@@ -150,7 +218,7 @@ async function manyRooms(browser, own) {
 
 async function narrowAndDark(browser, own) {
   const narrow = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
-  const { page } = await open(browser, own, narrow);
+  const { page } = await enter(browser, own, narrow);
   for (const view of ['overview', 'rooms', 'room/room%3A0001', 'connections', 'limits']) {
     await go(page, view);
     await page.waitForLoadState('networkidle').catch(() => {});
@@ -159,7 +227,7 @@ async function narrowAndDark(browser, own) {
     await picture(page, `narrow_${view.split('/')[0]}`);
   }
   await page.context().close();
-  const dark = await open(browser, own, { colorScheme: 'dark' });
+  const dark = await enter(browser, own, { colorScheme: 'dark' });
   await dark.page.getByText('ok', { exact: true }).waitFor();
   const colours = await dark.page.evaluate(() => {
     const light = (text) => text.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
@@ -217,8 +285,12 @@ run(async () => {
   await keys(browser, production.address);
   await production.stop();
   const server = await new Server().ready;
-  await byKeyboard(browser, server.address);
+  const bare = await new BareServer().ready;
+  await byKeyboard(browser, bare.address);
+  await bare.stop();
   await aRoom(browser, server.address);
+  await aLargeRoom(browser, server.address);
+  await aLongLog(browser);
   const members = await fill(server.address);
   await manyRooms(browser, server.address);
   await narrowAndDark(browser, server.address);

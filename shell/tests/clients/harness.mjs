@@ -15,11 +15,15 @@ export class Server {
     for (const [flag, value] of [['--listen', '127.0.0.1:0'], ['--dev', 'true']]) {
       if (!args.includes(flag)) args.push(flag, value);
     }
-    args.push('--api-key', apiKey, '--token-secret', secret);
+    args.push(...this.keys());
     this.process = spawn(process.env.CHECK_BINARY, args, { stdio: ['ignore', 'pipe', 'ignore'] });
     this.ended = new Promise((resolve) => this.process.once('exit', resolve));
     process.once('exit', () => this.process.kill('SIGKILL'));
     this.ready = this.#listening();
+  }
+
+  keys() {
+    return ['--api-key', apiKey, '--token-secret', secret];
   }
 
   async #listening() {
@@ -37,7 +41,14 @@ export class Server {
   }
 }
 
-// One API call that has to succeed: its result. `body` may be text, to be sent as it is.
+// One without any key of ours, as a newcomer starts it.
+export class BareServer extends Server {
+  keys() {
+    return [];
+  }
+}
+
+// One API call that has to succeed: its result, or the replies of a batch. `body` may be text, to be sent as it is.
 export async function api(method, body, at = address) {
   const answer = await fetch(`http://${at}/api/${method}`, {
     method: 'POST',
@@ -45,8 +56,9 @@ export async function api(method, body, at = address) {
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
   const seen = await answer.json();
-  if (answer.status !== 200 || seen.result === undefined) fail(`POST /api/${method}`, '200 with a result', seen);
-  return seen.result;
+  const result = seen.result ?? seen.replies;
+  if (answer.status !== 200 || result === undefined) fail(`POST /api/${method}`, '200 with a result', seen);
+  return result;
 }
 
 // A JSON Web Token signed with HS256 (RFC 7515, RFC 7519).

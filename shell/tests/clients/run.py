@@ -59,6 +59,7 @@ ALONE = [
     (PYTHON, "openapi.py", []),
     (NODE, "crowd.mjs", RETAINED),
     (NODE, "drain.mjs", []),
+    (NODE, "input_log.mjs", []),
     (PYTHON, "robustness.py", None),
     (PYTHON, "cheap.py", None),
     (PYTHON, "attacks.py", None),

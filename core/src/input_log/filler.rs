@@ -123,6 +123,10 @@ impl Filler<'_> {
                 }
                 b'}' | b']' => {
                     self.around.pop();
+                    if self.around.is_empty() {
+                        // Another command may follow in the same message.
+                        self.fate = Fate::ByKey;
+                    }
                     self.is_key_next = false;
                     self.at += 1;
                 }
@@ -289,6 +293,10 @@ mod tests {
             (
                 r#"{"connect":{"token":"ab.c","name":"js","data":"a"},"id":12}{"id":2}"#,
                 r#"{"connect":{"token":"xxxx","name":"xx","data":"x"},"id":12}{"id":2}"#,
+            ),
+            (
+                "{\"publish\":{\"data\":{\"n\":15}}}\n{\"id\":20,\"publish\":{\"channel\":\"a\",\"data\":[3]}}",
+                "{\"publish\":{\"data\":{\"x\":11}}}\n{\"id\":20,\"publish\":{\"channel\":\"a\",\"data\":[1]}}",
             ),
             (
                 r#"{"subscribe":{"channel":"a","recover":true,"epoch":"e1","offset":12,"token":""}}"#,

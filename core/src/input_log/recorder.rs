@@ -176,9 +176,10 @@ impl InputRecorder {
     }
 
     fn flushed(&mut self, now: Now, conn: ConnId, bytes: usize) {
+        // It may begin a segment, which knows nothing of the one before.
+        self.begin_step(Some(now));
         // The connection before the one that would have been next.
         let before = self.next.slot.before(self.stride);
-        self.begin_step(Some(now));
         self.ring.push(FLUSHED);
         self.ring.push_number(conn.slot() as u64);
         self.ring.push_number(conn.generation().into());

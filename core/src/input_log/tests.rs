@@ -102,7 +102,16 @@ fn every_input_is_read_as_it_was() {
 
 #[test]
 fn flushes_keep_their_times() {
-    let mut recorder = recorder(&Config::default());
+    let config = Config::default();
+    // In one segment, and in several that begin anywhere among them.
+    flushes_keep_their_times_in(recorder(&config), 105);
+    for capacity in 300..600 {
+        flushes_keep_their_times_in(InputRecorder::new(&config, SEED, capacity, true), 20);
+    }
+}
+
+/// Checks that the last flushes are read as they were, at least so many.
+fn flushes_keep_their_times_in(mut recorder: InputRecorder, least: usize) {
     let mut expected = Vec::new();
     // Slots by ones, by threes and in no order; other bytes, another generation, another time, and something between.
     let slots = (0..50).chain((50..200).step_by(3)).chain([7, 9, 2, 2, 2]);
@@ -116,7 +125,8 @@ fn flushes_keep_their_times() {
             recorder.all_offered();
         }
     }
-    assert_eq!(inputs(&bytes(recorder)), expected);
+    let read = inputs(&bytes(recorder));
+    assert!(read.len() >= least && expected.ends_with(&read), "{read:?}");
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl Hub {
             Whole::Batch(methods) => Ok(Reply::Batch(methods.into_iter().zip(results).collect())),
             Whole::Broadcast => Ok(Reply::Broadcast(results.collect())),
             Whole::Node(merge) => merge.merge(results),
-            Whole::EndOf(id) => return self.revoke_until_end(caller, id, Merge::Revoked.merge(results)),
+            Whole::EndOf(id) => return self.revoke_until_end(caller, id, Merge::End.merge(results)),
         };
         self.resolve(caller, result);
     }

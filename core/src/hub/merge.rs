@@ -21,7 +21,10 @@ pub(super) enum Merge {
     Connections { limit: Option<usize> },
     /// Sums.
     Info,
-    /// The latest end.
+    /// The latest end of the tokens that are looked for.
+    End,
+    /// The time until which all shards refuse the tokens: the earliest end, since one of them may not have heard yet of another
+    /// revocation that holds for longer.
     Revoked,
 }
 
@@ -34,7 +37,8 @@ impl Merge {
             NodeCall::Channels { page, .. } => Self::Rooms { limit: page.limit },
             NodeCall::Connections { page, .. } => Self::Connections { limit: page.limit },
             NodeCall::Info => Self::Info,
-            NodeCall::FindEnd { .. } | NodeCall::Revoke(_) => Self::Revoked,
+            NodeCall::FindEnd { .. } => Self::End,
+            NodeCall::Revoke(_) => Self::Revoked,
         }
     }
 
@@ -49,7 +53,8 @@ impl Merge {
             Self::Rooms { limit } => Ok(rooms(results.collect::<Result<_, _>>()?, limit)),
             Self::Connections { limit } => Ok(connections(results.collect::<Result<_, _>>()?, limit)),
             Self::Info => Ok(sums(results.collect::<Result<_, _>>()?)),
-            Self::Revoked => Ok(latest(results.collect::<Result<_, _>>()?)),
+            Self::End => Ok(Reply::Revoked { until: ends(results.collect::<Result<_, _>>()?).max() }),
+            Self::Revoked => Ok(Reply::Revoked { until: ends(results.collect::<Result<_, _>>()?).min() }),
         }
     }
 }
@@ -108,12 +113,11 @@ fn page<T, K: Ord>(
     (found, next)
 }
 
-fn latest(replies: Vec<Reply>) -> Reply {
-    let ends = replies.into_iter().filter_map(|reply| match reply {
+fn ends(replies: Vec<Reply>) -> impl Iterator<Item = i64> {
+    replies.into_iter().filter_map(|reply| match reply {
         Reply::Revoked { until } => until,
         _ => None,
-    });
-    Reply::Revoked { until: ends.max() }
+    })
 }
 
 fn sums(replies: Vec<Reply>) -> Reply {
@@ -159,6 +163,16 @@ mod tests {
         assert_eq!(merged([first(), channels(&[("c", 1)], None)]), channels(&[("a", 1), ("c", 2)], Some("c")));
         // The members of its last room have left since the shard looked.
         assert_eq!(merged([channels(&[], Some("b")), channels(&[("c", 1)], None)]), channels(&[], Some("b")));
+    }
+
+    #[test]
+    fn a_token_is_refused_until_the_first_shard_lets_it_in_and_ends_when_the_last_knows_it_to() {
+        let merged = |merge: Merge| {
+            let parts = [Some(20), Some(30), Some(25)].map(|until| Ok(Reply::Revoked { until }));
+            merge.merge(parts.into_iter())
+        };
+        assert_eq!(merged(Merge::Revoked), Ok(Reply::Revoked { until: Some(20) }));
+        assert_eq!(merged(Merge::End), Ok(Reply::Revoked { until: Some(30) }));
     }
 
     #[test]

@@ -108,6 +108,7 @@
 //! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
 //! | [`input_log`] | Records of what goes into a shard, with filler for payloads, and their replay. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
+//! | [`explain`] | Accounts of connections, publications and rooms, for an operator's *why*. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], `tallies`, [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!
 //! For example: a publication gets its offset in `home/mod.rs` (`publish`), a slow connection is closed in
@@ -126,6 +127,7 @@ pub mod config;
 mod connection;
 mod effect;
 pub mod error;
+pub mod explain;
 mod glob;
 mod home;
 mod hub;

@@ -1,6 +1,7 @@
 //! The payload of a message, in the forms in which clients send and get it.
 
 use crate::json::Json;
+use crate::wire::raw;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -46,6 +47,15 @@ impl Payload {
                 push_quoted(&mut out, bytes);
                 Cow::Owned(out)
             }
+        }
+    }
+
+    /// Returns the event that filters know the payload by: the string under its top-level key `type`. O(n) in bytes.
+    pub(crate) fn event_type(&self) -> Option<String> {
+        match self {
+            Self::Json(json) => raw::event_type(json).map(Cow::into_owned),
+            // As JSON they are a string, which has no type.
+            Self::Bytes(_) => None,
         }
     }
 

@@ -4,9 +4,13 @@
 use crate::config::Config;
 use crate::connection::outbox::Queue;
 use crate::effect::{Effect, Turn};
+use crate::explain::{
+    ConnectionAccount, DeliveryAccount, DeliveryPage, DeliveryPlace, PublicationAccount, RoomAccount,
+    UnknownPublication,
+};
 use crate::home::{Home, Log, Outgoing};
 use crate::hub::{ForHome, Hub};
-use crate::ids::{ClientInfo, ConnId};
+use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::input::{Input, Refused, Upgrade};
 use crate::link::{LinkContent, LinkMessage};
 use crate::map::Keys;
@@ -325,6 +329,53 @@ impl Shard {
     #[must_use]
     pub fn fullest_outboxes(&self, most: usize) -> Vec<OutboxView> {
         self.hub.fullest_outboxes(most)
+    }
+
+    /// Returns the account of a connection: of one that exists, or of the last [`ENDED_CONNECTIONS`](crate::explain::ENDED_CONNECTIONS)
+    /// that ended. O(n) in its rooms, or in those.
+    #[must_use]
+    pub fn explain_connection(&self, client: ClientId) -> Option<ConnectionAccount> {
+        self.hub.account(client)
+    }
+
+    /// Returns the account of a room.
+    #[must_use]
+    pub fn explain_room(&self, room: &RoomName) -> RoomAccount {
+        let account =
+            self.home.room_account(room, self.config.policy(room), self.config.limits.log_memory, self.hub.now());
+        RoomAccount { followed_to: self.hub.followed_to(room), ..account }
+    }
+
+    /// Returns the account of a publication, whose room has its home in this shard. An empty epoch is any. O(log n) in what its log
+    /// retains.
+    ///
+    /// # Errors
+    /// Returns the reason for which it is not known.
+    pub fn explain_publication(
+        &self,
+        room: &RoomName,
+        epoch: &str,
+        offset: u64,
+    ) -> Result<PublicationAccount, UnknownPublication> {
+        self.home.publication_account(room, epoch, offset, self.hub.now())
+    }
+
+    /// Returns a page of the connections of this shard that are members of a publication's room, and of those that ended as members.
+    /// O(n) in the members.
+    #[must_use]
+    pub fn explain_deliveries(
+        &self,
+        publication: &PublicationAccount,
+        from: DeliveryPlace,
+        most: usize,
+    ) -> DeliveryPage {
+        self.hub.deliveries(publication, from, most)
+    }
+
+    /// Returns what came of a publication for one connection of this shard; `None` when the connection is not known.
+    #[must_use]
+    pub fn explain_delivery(&self, publication: &PublicationAccount, client: ClientId) -> Option<DeliveryAccount> {
+        self.hub.delivery(publication, client)
     }
 
     /// Returns the whole state as plain data. O(n) in the state.

@@ -13,6 +13,7 @@ pub(crate) mod frame;
 pub(crate) mod inbox;
 pub(crate) mod outbox;
 pub(crate) mod pending;
+pub(crate) mod record;
 pub(crate) mod refused;
 
 use crate::admission::address::Address;
@@ -23,6 +24,7 @@ use crate::connection::frame::Frame;
 use crate::connection::inbox::Inbound;
 use crate::connection::outbox::{Outbox, Queue, Sealed};
 use crate::connection::pending::{CommandsInFlight, Grant, JoinReason, PendingAuth, PendingConnect, PendingJoin};
+use crate::connection::record::Record;
 use crate::connection::refused::RefusedFrames;
 use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::limits::Limits;
@@ -54,6 +56,8 @@ pub(crate) struct Conn {
     pub phase: Phase,
     /// The deadlines of the timers.
     pub deadlines: Deadlines,
+    /// The numbers that are only asked for.
+    pub record: Record,
 }
 
 /// The phase of a connection.
@@ -323,6 +327,16 @@ impl Open {
         self.is_ready() && self.info.user.is_anonymous()
     }
 
+    /// Returns the name of the progress of authentication. O(n) in the joins.
+    pub fn stage_name(&self) -> &'static str {
+        match self.stage {
+            Stage::Unauthenticated { .. } if self.pending_auth.is_some() || self.awaits_user() => "authenticating",
+            Stage::Unauthenticated { .. } => "unauthenticated",
+            Stage::Joining(_) => "joining",
+            Stage::Ready => "ready",
+        }
+    }
+
     /// Returns `true` once the connection is authenticated and the rooms of its `connect` are joined.
     pub fn is_ready(&self) -> bool {
         matches!(self.stage, Stage::Ready)
@@ -357,6 +371,15 @@ impl Conn {
         match &mut self.phase {
             Phase::Open(open) => Some(open),
             _ => None,
+        }
+    }
+
+    /// Returns the name of the phase, and of the progress of authentication in it.
+    pub fn state_name(&self) -> &'static str {
+        match &self.phase {
+            Phase::Open(open) => open.stage_name(),
+            Phase::Closing(_) => "closing",
+            Phase::Handshaking(_) | Phase::Changing => "handshaking",
         }
     }
 

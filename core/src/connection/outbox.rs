@@ -254,6 +254,11 @@ impl Queue {
         self.committed = bytes;
     }
 
+    /// Returns `true` when a frame of these bytes is not completely written. O(n) in the frames.
+    pub fn has(&self, frame: &Frame) -> bool {
+        self.frames.contains(frame)
+    }
+
     /// Returns `true` when the socket has left offered bytes behind since the queue was last empty.
     #[inline]
     pub fn has_refused(&self) -> bool {

@@ -56,8 +56,9 @@ impl PendingConnect {
     }
 
     /// Adds a room to the reply. Its replay is left out, and the client told that the room was not recovered, when the
-    /// replays of all rooms would exceed `reply_messages` or `reply_bytes`. O(n) in the publications of the reply.
-    pub fn add(&mut self, room: RoomName, mut subscribed: Subscribed, limits: &Limits) {
+    /// replays of all rooms would exceed `reply_messages` or `reply_bytes`. Returns what was added. O(n) in the publications of
+    /// the reply.
+    pub fn add(&mut self, room: RoomName, mut subscribed: Subscribed, limits: &Limits) -> &(RoomName, Subscribed) {
         let all = || self.subs.iter().map(|(_, before)| &before.replay).chain([&subscribed.replay]);
         let messages: usize = all().map(|replay| replay.publications.len()).sum();
         let bytes: usize = all().map(replayed_bytes).sum();
@@ -65,6 +66,7 @@ impl PendingConnect {
             subscribed = subscribed.without_replay();
         }
         self.subs.push((room, subscribed));
+        self.subs.last().expect("it was pushed")
     }
 
     /// Returns the replay that the client asks for in a room. O(n) in the rooms that it names.
@@ -240,6 +242,13 @@ impl Reasons {
     /// Returns `true` for the empty set, which no membership has.
     pub fn is_none(self) -> bool {
         self.0 == 0
+    }
+
+    /// Returns the names of the reasons.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let named =
+            [(Self::CLIENT, "client"), (Self::TOKEN, "token"), (Self::API, "api"), (Self::PERSONAL, "personal")];
+        named.into_iter().filter(move |(reason, _)| self.intersects(*reason)).map(|(_, name)| name)
     }
 
     /// Returns `true` when the sets have a reason in common.

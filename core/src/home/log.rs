@@ -5,6 +5,7 @@ use super::members::Members;
 use crate::api::{HistoryLimit, HistoryQuery};
 use crate::config::Config;
 use crate::error::{Error, ErrorCode};
+use crate::explain::{LogAccount, PublicationAccount, UnknownPublication};
 use crate::limits::Limits;
 use crate::map::Keys;
 use crate::names::RoomName;
@@ -239,6 +240,50 @@ impl Log {
             all.skip_while(|publication| publication.offset <= above).take(most).take_while(fits).cloned().collect()
         };
         Ok(LogPage { publications, position: Some(self.position()) })
+    }
+
+    /// Returns the account of the log.
+    pub fn account(&self, memory: Duration, now: Instant) -> LogAccount {
+        let oldest = self.retained.front();
+        LogAccount {
+            epoch: EpochText::of(self.epoch).into(),
+            top: self.top,
+            oldest: oldest.map(|oldest| oldest.publication.offset),
+            oldest_age: oldest.map(|oldest| now.since(oldest.at)),
+            retained: self.retained.len(),
+            bytes: self.bytes,
+            forgotten_in: self.forgotten_at(memory).time().map(|at| at.since(now)),
+        }
+    }
+
+    /// Returns the account of a retained publication; an empty epoch is any. O(log n) in those.
+    ///
+    /// # Errors
+    /// Returns the reason for which it is not known.
+    pub fn publication_account(
+        &self,
+        epoch: &str,
+        offset: u64,
+        now: Instant,
+    ) -> Result<PublicationAccount, UnknownPublication> {
+        let own = EpochText::of(self.epoch);
+        if !epoch.is_empty() && *own != *epoch {
+            return Err(UnknownPublication::OtherEpoch(own.into()));
+        }
+        if offset > self.top {
+            return Err(UnknownPublication::NotYet(self.top));
+        }
+        let oldest = || self.retained.front().map(|oldest| oldest.publication.offset);
+        let at = self.retained.partition_point(|retained| retained.publication.offset < offset);
+        let found = self.retained.get(at).filter(|retained| retained.publication.offset == offset);
+        let Retained { at: published, publication } = found.ok_or_else(|| UnknownPublication::NotRetained(oldest()))?;
+        Ok(PublicationAccount {
+            room: self.name.clone(),
+            age: now.since(*published),
+            newer: self.retained.len() - at - 1,
+            event: publication.draft.data.event_type(),
+            publication: Arc::clone(publication),
+        })
     }
 
     /// Returns the time at which the oldest retained publication reaches `age`; none when none is retained.

@@ -5,6 +5,7 @@ mod adjust;
 mod charges;
 mod epochs;
 mod errands;
+mod explain;
 mod fullness;
 mod hubs;
 mod idempotency;

@@ -4,6 +4,7 @@ use super::states::ConnectionState;
 use super::{Hub, Owner};
 use crate::admission::address::{Address, AddressUse};
 use crate::connection::deadlines::{Deadlines, Timer};
+use crate::connection::record::Record;
 use crate::connection::{Conn, Handshaking, Phase};
 use crate::ids::{ClientId, ConnId};
 use crate::input::{Refused, Upgrade};
@@ -18,7 +19,8 @@ impl Hub {
         let (protocol, in_url) = Protocol::of(request.target);
         let client = ClientId(request.client);
         let phase = Phase::Handshaking(Handshaking { token: request.token.or(in_url) });
-        let make = |id| Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE };
+        let record = Record { since_ms: self.now.unix_ms, ..Record::default() };
+        let make = |id| Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE, record };
         let id = self.conns.insert_with(make);
         let twin = self.clients.insert(client, id.slot);
         assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");

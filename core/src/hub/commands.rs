@@ -104,7 +104,9 @@ impl Hub {
 
     /// Answers a command with an error, if its protocol answers it.
     pub(super) fn fail(&mut self, slot: Slot, id: &CommandId, error: &Error) {
-        self.count_error(error);
+        if let Some(limit) = error.limit {
+            self.count_limit_of(slot, limit);
+        }
         self.tell_error(slot, &ServerMessage::Error { id, error });
     }
 
@@ -365,6 +367,7 @@ impl Hub {
         self.tell(slot, &ServerMessage::Filtered { events: &events });
         if let Some(open) = self.conns[slot].open_mut() {
             open.events = events.into_boxed_slice();
+            self.registry.filter_changed(slot);
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ impl Hub {
             Timer::Write => self.close_for(slot, Limit::WriteTimeout, CloseCause::WriteTimeout),
             Timer::Expiry => self.close_for(slot, Limit::ExpiryGrace, CloseCause::Expired),
             Timer::RoomExpiry => {
-                self.count_limit(Limit::ExpiryGrace);
+                self.count_limit_of(slot, Limit::ExpiryGrace);
                 self.rooms_expired(slot);
             }
         }
@@ -75,11 +75,11 @@ impl Hub {
             Phase::Closing(closing) => {
                 // A peer that has answered our Close, and never ends its stream, has nothing more to read.
                 let end = closing.end(closing.is_agreed());
-                self.count_limit(Limit::CloseTimeout);
+                self.count_limit_of(slot, Limit::CloseTimeout);
                 self.vacate(slot, end);
             }
             _ => {
-                self.count_limit(Limit::HandshakeTimeout);
+                self.count_limit_of(slot, Limit::HandshakeTimeout);
                 self.vacate(slot, abnormal(CloseCause::HandshakeTimeout));
             }
         }
@@ -111,6 +111,7 @@ impl Hub {
         if conn.deadlines.get(Timer::Pong).is_set() {
             return;
         }
+        self.conns[slot].record.pinged(self.now.mono);
         self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
         self.tell(slot, &ServerMessage::Ping);
     }

@@ -14,7 +14,6 @@ use crate::payload::Payload;
 use crate::protocol::{Protocol, ServerMessage};
 use crate::publication::Publication;
 use crate::stats::Totals;
-use crate::wire::raw;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -55,6 +54,9 @@ impl Hub {
             fanout.deliver(&mut self.conns[slot], &mut message);
         }
         self.budget.take(message.frames());
+        if !self.slow.is_empty() && publication.offset > 0 {
+            self.note_overflow(room, publication);
+        }
     }
 
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
@@ -151,6 +153,7 @@ impl Fanout<'_> {
             Err(Full(_)) if self.slow.last() == Some(&(id, CloseCause::Slow)) => {}
             Err(Full(limit)) => {
                 *self.totals.limits.entry(limit).or_default() += 1;
+                conn.record.exceeded(limit);
                 self.slow.push((id, CloseCause::Slow));
             }
         }
@@ -176,11 +179,7 @@ impl<'a> SharedMessage<'a> {
     /// Whether the filter of a connection that has one lets it through. The payload is parsed only for such connections.
     fn passes_filter(&mut self, open: &Open) -> bool {
         let Some(payload) = self.message.payload() else { return true };
-        let event = self.event.get_or_insert_with(|| match payload {
-            Payload::Json(json) => raw::event_type(json).map(|event| event.into_owned()),
-            // As JSON they are a string, which has no type.
-            Payload::Bytes(_) => None,
-        });
+        let event = self.event.get_or_insert_with(|| payload.event_type());
         event.as_ref().is_some_and(|event| open.events.contains(event))
     }
 

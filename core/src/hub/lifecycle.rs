@@ -61,6 +61,7 @@ impl Hub {
     }
 
     pub(super) fn peer_closed(&mut self, slot: Slot, code: Option<u16>) {
+        self.note_ending(slot);
         let conn = &mut self.conns[slot];
         match conn.take_phase() {
             Phase::Open(open) => {
@@ -78,6 +79,7 @@ impl Hub {
 
     /// The peer will send nothing more. What it was being sent is finished, and that is the end.
     pub(super) fn peer_ended(&mut self, slot: Slot) {
+        self.note_ending(slot);
         let conn = &mut self.conns[slot];
         match conn.take_phase() {
             Phase::Open(open) => {
@@ -113,6 +115,7 @@ impl Hub {
 
     /// Ends a connection with another text than the cause's own.
     pub(super) fn close_with(&mut self, slot: Slot, cause: CloseCause, reason: CloseReason) {
+        self.note_ending(slot);
         let conn = &mut self.conns[slot];
         match conn.take_phase() {
             Phase::Open(open) => {
@@ -133,7 +136,7 @@ impl Hub {
 
     /// Ends a connection because of a limit.
     pub(super) fn close_for(&mut self, slot: Slot, limit: Limit, cause: CloseCause) {
-        self.count_limit(limit);
+        self.count_limit_of(slot, limit);
         self.close(slot, cause);
     }
 
@@ -144,11 +147,12 @@ impl Hub {
 
     /// Ends a connection that goes beyond a limit, which the Close frame names.
     pub(super) fn close_over(&mut self, slot: Slot, limit: Limit, cause: CloseCause) {
-        self.count_limit(limit);
+        self.count_limit_of(slot, limit);
         self.close_with(slot, cause, cause.reason().naming(limit));
     }
 
     fn enter_closing(&mut self, slot: Slot, (closing, sealed): (Closing, SealOutcome)) {
+        self.note_dropped(slot, sealed.dropped);
         let conn = &mut self.conns[slot];
         self.totals.frames_queued += u64::from(sealed.close);
         self.totals.drop_frames(closing.cause, sealed.dropped);
@@ -173,7 +177,10 @@ impl Hub {
         let dropped = closing.peer_is(peer, &mut self.refused_frames);
         self.outbox_bytes += closing.sealed.queue().bytes();
         match dropped {
-            Some(dropped) => self.totals.drop_frames(closing.cause, dropped),
+            Some(dropped) => {
+                self.totals.drop_frames(closing.cause, dropped);
+                self.note_dropped(slot, dropped);
+            }
             None => self.totals.ignored_inputs += 1,
         }
         self.conns[slot].phase = Phase::Closing(closing);
@@ -198,6 +205,8 @@ impl Hub {
 
     /// Makes the slot vacant: the one terminal effect of the connection (G7).
     pub(super) fn vacate(&mut self, slot: Slot, end: End) {
+        self.note_ending(slot);
+        self.note_end(slot, &end);
         self.leave_everything(slot);
         // Counted where it is: a connection is large, and moved no more often than it has to be.
         let conn = &mut self.conns[slot];

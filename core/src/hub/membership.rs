@@ -237,7 +237,7 @@ impl Hub {
         let is_repeat = is_late && self.registry.is_member(conn.slot, &room);
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
         let is_new = self.config.tells_steps && !self.registry.is_member(conn.slot, &room);
-        let confirmed = if is_open { self.registry.confirm(conn.slot, join, position) } else { None };
+        let confirmed = if is_open { self.registry.confirm(conn.slot, join, position, self.now.unix_ms) } else { None };
         let Some(known) = confirmed else {
             self.totals.late_joins += 1;
             let reason = if is_open { LeaveReason::Left } else { self.at_end(LeaveReason::EndedUnconfirmed) };
@@ -263,6 +263,7 @@ impl Hub {
         match pending.reason {
             JoinReason::User(of_user) => self.became_users(slot, *of_user, room, subscribed),
             JoinReason::ClientRequest { id } => {
+                self.registry.was_replayed(slot, &room, &subscribed.replay);
                 self.tell(slot, &ServerMessage::Subscribed { id: &id, subscribed: &subscribed });
             }
             // A client that is told of a gap is not put into the room again: it asks.
@@ -270,7 +271,8 @@ impl Hub {
             JoinReason::OnConnect(_) => {
                 let Some(open) = self.conns[slot].open_mut() else { return };
                 if let Stage::Joining(connect) = &mut open.stage {
-                    connect.add(room, subscribed, &self.config.limits);
+                    let (room, subscribed) = connect.add(room, subscribed, &self.config.limits);
+                    self.registry.was_replayed(slot, room, &subscribed.replay);
                 }
             }
         }
@@ -294,7 +296,7 @@ impl Hub {
                     hub.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserFull);
                 }
                 _ => {
-                    hub.count_error(&error);
+                    error.limit.into_iter().for_each(|limit| hub.count_limit_of(slot, limit));
                     let reason = CloseCause::Overloaded.reason();
                     let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));
                     hub.close_with(slot, CloseCause::Overloaded, reason);
@@ -417,6 +419,7 @@ impl Hub {
     /// Tells a client that the server has put it into a room, and then what it has missed there, which SDKs do not read in
     /// the message itself. A client that is told positions learns where it is, also when it has missed nothing.
     pub(super) fn push_subscribe(&mut self, slot: Slot, room: &RoomName, mut subscribed: Subscribed) {
+        self.registry.was_replayed(slot, room, &subscribed.replay);
         let missed = core::mem::take(&mut subscribed.replay.publications);
         self.tell(slot, &ServerMessage::Subscribe { room, subscribed: &subscribed });
         let tells_positions = self.conns[slot].protocol.tells_positions();

@@ -8,6 +8,9 @@ mod audit;
 mod commands;
 mod connections;
 mod deadlines;
+mod ended;
+mod ending;
+mod explain;
 mod fanout;
 mod gaps;
 mod gather;
@@ -67,6 +70,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use connections::Connections;
 use core::time::Duration;
+use ended::Ended;
 use gather::{Caller, Gather};
 use states::StateCounts;
 use tickets::{Asker, Tickets};
@@ -123,6 +127,8 @@ pub(crate) struct Hub {
     states: StateCounts,
     /// Connections that are ready and have no user.
     ready_anonymous: usize,
+    /// Connections that ended last.
+    ended: Ended,
     /// Bytes that wait in all outboxes.
     outbox_bytes: usize,
     /// Tokens that backends have revoked.
@@ -194,6 +200,7 @@ impl Hub {
             totals: Totals::default(),
             states: StateCounts::default(),
             ready_anonymous: 0,
+            ended: Ended::default(),
             outbox_bytes: 0,
             revocations: Revocations::default(),
             refused_frames: RefusedFrames::new(keys),

@@ -63,11 +63,17 @@ impl Hub {
             }
             rates.refusals = rates.refusals.saturating_add(1);
             if most.is_some_and(|most| rates.refusals >= most.get()) {
-                self.count_limit(Limit::ClientRefusals);
+                self.count_limit_of(slot, Limit::ClientRefusals);
                 self.close_with(slot, CloseCause::Rate, CloseCause::Rate.reason().naming(limit));
             }
         }
         Error::limit(ErrorCode::TooManyRequests, limit, "too many requests")
+    }
+
+    /// Counts that a connection has exceeded a limit.
+    pub(super) fn count_limit_of(&mut self, slot: Slot, limit: Limit) {
+        self.count_limit(limit);
+        self.conns[slot].record.exceeded(limit);
     }
 
     /// Counts that a limit was exceeded.

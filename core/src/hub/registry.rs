@@ -8,7 +8,7 @@ use crate::link::JoinId;
 use crate::link::follower::{Follower, Sequence};
 use crate::map::{Keys, Map};
 use crate::names::RoomName;
-use crate::publication::{LogPosition, Publication};
+use crate::publication::{LogPosition, Publication, Replayed};
 use alloc::vec::Vec;
 use core::mem;
 
@@ -30,7 +30,23 @@ struct Membership {
     join: JoinId,
     watches: bool,
     wanted: Reasons,
+    since: MemberSince,
     state: MembershipState,
+}
+
+/// The beginning of a membership.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MemberSince {
+    /// The time, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The epoch of the log.
+    pub epoch: u64,
+    /// The offset that the log had come to.
+    pub offset: u64,
+    /// The offset of the first publication that the member was sent as missed; 0 when it was sent none.
+    pub replayed_from: u64,
+    /// The offset that the log had come to when the member changed its filter for events; 0 when it never did.
+    pub filter_changed_at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +80,7 @@ impl Registry {
             join,
             watches: join_leave == JoinLeave::Told,
             wanted,
+            since: MemberSince::default(),
             state: MembershipState::Joining(room.clone()),
         });
     }
@@ -124,7 +141,7 @@ impl Registry {
 
     /// Makes the connection a member, from this position in the room's log, or leaves it one by the same join. Returns the
     /// position up to which the members before it had everything; `None` when this join was given up.
-    pub fn confirm(&mut self, slot: Slot, join: JoinId, position: LogPosition) -> Option<LogPosition> {
+    pub fn confirm(&mut self, slot: Slot, join: JoinId, position: LogPosition, unix_ms: u64) -> Option<LogPosition> {
         let entry = self.slots.get_mut(slot.index())?;
         let at = entry.iter().position(|membership| membership.join == join)?;
         let room = match &entry[at].state {
@@ -134,9 +151,29 @@ impl Registry {
         let member = Entry { slot, membership: index(at), watches: entry[at].watches };
         let link = self.rooms.add(room, member, Follower::at(position));
         Self::has_returned(&mut self.interrupted, room, slot);
+        let LogPosition { epoch, offset } = position;
+        entry[at].since = MemberSince { unix_ms, epoch, offset, ..MemberSince::default() };
         entry[at].state = MembershipState::Member(link);
         self.confirmed += 1;
         Some(self.rooms.known_mut(link).position())
+    }
+
+    /// Records what a member is sent of what it had missed.
+    pub fn was_replayed(&mut self, slot: Slot, room: &str, replay: &Replayed) {
+        let Some(from) = replay.publications.first().map(|first| first.offset) else { return };
+        let Some(at) = self.find_membership(slot, room) else { return };
+        let since = &mut self.slots[slot.index()][at].since;
+        since.replayed_from = if since.replayed_from == 0 { from } else { since.replayed_from.min(from) };
+    }
+
+    /// Records that a connection changes its filter for events: what its rooms have sent it until now went by the one before.
+    pub fn filter_changed(&mut self, slot: Slot) {
+        let Some(memberships) = self.slots.get_mut(slot.index()) else { return };
+        for Membership { since, state, .. } in memberships {
+            if let MembershipState::Member(link) = state {
+                since.filter_changed_at = self.rooms.known_mut(*link).position().offset;
+            }
+        }
     }
 
     /// Sets the position up to which the members of a room have had everything.
@@ -226,6 +263,31 @@ impl Registry {
         self.memberships_of(slot)
             .iter()
             .map(|membership| (self.room(membership), membership.wanted, membership.watches))
+    }
+
+    /// The rooms of a connection, with why it is in each, and where it is a member, since when, and the position up to which it
+    /// has had everything.
+    pub fn accounts(
+        &self,
+        slot: Slot,
+    ) -> impl DoubleEndedIterator<Item = (&RoomName, Reasons, Option<(MemberSince, LogPosition)>)> {
+        self.memberships_of(slot)
+            .iter()
+            .map(|membership| (self.room(membership), membership.wanted, self.account(membership)))
+    }
+
+    /// As [`Registry::accounts`], of one room; `None` where the connection is not in it, nor joins it.
+    pub fn account_in(&self, slot: Slot, room: &str) -> Option<Option<(MemberSince, LogPosition)>> {
+        self.find_membership(slot, room).map(|at| self.account(&self.slots[slot.index()][at]))
+    }
+
+    fn account(&self, membership: &Membership) -> Option<(MemberSince, LogPosition)> {
+        match &membership.state {
+            MembershipState::Joining(_) => None,
+            MembershipState::Member(link) => {
+                Some((membership.since, self.rooms.groups[link.group as usize].known.position()))
+            }
+        }
     }
 
     /// The members of a room, in the order in which they are served.
@@ -399,7 +461,7 @@ mod tests {
             if number % 2 == 1 { JoinLeave::Told } else { JoinLeave::Untold },
             Reasons::CLIENT,
         );
-        assert!(registry.confirm(slot, JoinId(number), START).is_some());
+        assert!(registry.confirm(slot, JoinId(number), START, 0).is_some());
         registry.audit();
     }
 
@@ -412,8 +474,8 @@ mod tests {
         let mut registry = registry();
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
-        assert!(registry.confirm(Slot::at(0), JoinId(1), START).is_some());
-        assert!(registry.confirm(Slot::at(0), JoinId(1), START).is_some(), "it stays a member");
+        assert!(registry.confirm(Slot::at(0), JoinId(1), START, 0).is_some());
+        assert!(registry.confirm(Slot::at(0), JoinId(1), START, 0).is_some(), "it stays a member");
         join(&mut registry, 1, "a", 2);
         assert_eq!(members(&registry, "a"), [0, 1]);
         assert_eq!(registry.memberships(), 2);
@@ -434,8 +496,8 @@ mod tests {
         registry.audit();
         assert_eq!((members(&registry, "a"), registry.has_membership(Slot::at(0), "a")), (vec![1], true));
         assert_eq!(registry.interrupt(Slot::at(0), "a", JoinId(4)), None, "it is no member");
-        assert_eq!(registry.confirm(Slot::at(0), JoinId(1), START), None);
-        assert!(registry.confirm(Slot::at(0), JoinId(3), START).is_some());
+        assert_eq!(registry.confirm(Slot::at(0), JoinId(1), START, 0), None);
+        assert!(registry.confirm(Slot::at(0), JoinId(3), START, 0).is_some());
         registry.audit();
         assert_eq!(members(&registry, "a"), [1, 0]);
     }
@@ -446,13 +508,13 @@ mod tests {
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         let left = registry.leave(Slot::at(0), "a").unwrap();
         assert_eq!(left, Left { room: RoomName::from("a"), join: JoinId(1), was_member: false });
-        assert!(registry.confirm(Slot::at(0), JoinId(1), START).is_none());
+        assert!(registry.confirm(Slot::at(0), JoinId(1), START, 0).is_none());
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(2), JoinLeave::Untold, Reasons::CLIENT);
         registry.give_up(Slot::at(0), JoinId(1));
         assert!(registry.has_membership(Slot::at(0), "a"), "another join is not given up");
         registry.give_up(Slot::at(0), JoinId(2));
         assert!(!registry.has_membership(Slot::at(0), "a"));
-        assert!(registry.confirm(Slot::at(7), JoinId(1), START).is_none(), "nor for a slot that never was");
+        assert!(registry.confirm(Slot::at(7), JoinId(1), START, 0).is_none(), "nor for a slot that never was");
         registry.audit();
     }
 

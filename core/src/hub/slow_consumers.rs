@@ -104,7 +104,7 @@ impl Hub {
             _ => None,
         };
         if let Some(limit) = self.conns[slot].open().and_then(held) {
-            self.count_limit(limit);
+            self.count_limit_of(slot, limit);
             self.close(slot, CloseCause::Unanswered);
         }
     }

@@ -45,7 +45,8 @@ impl Hub {
             NextOfUser::Session(mut connect) => {
                 let Some(open) = self.conns[slot].open_mut() else { return };
                 open.info = info;
-                connect.add(room, subscribed, &self.config.limits);
+                let (room, subscribed) = connect.add(room, subscribed, &self.config.limits);
+                self.registry.was_replayed(slot, room, &subscribed.replay);
                 self.begin_session(slot, *connect, Some(identity), None);
             }
             NextOfUser::Renewal { id, opened } => {

@@ -4,11 +4,12 @@ use super::Hub;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::pending::{Grant, PendingJoin};
-use crate::connection::{Conn, Open, Phase, Stage};
+use crate::connection::{Conn, Open, Phase};
 use crate::ids::{ConnId, Slot};
 use crate::names::{RoomName, UserId};
 use crate::snapshot::{ConnView, OutboxView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
+use crate::time::Instant;
 use crate::token::revocation::AcceptedToken;
 use alloc::format;
 use alloc::string::String;
@@ -68,6 +69,11 @@ impl Hub {
     pub fn user_views(&self) -> Vec<(UserId, Vec<ConnId>)> {
         let of_user = |room: RoomView| Some((room.name.user()?, room.members));
         self.room_views().into_iter().filter_map(of_user).collect()
+    }
+
+    /// The time of the latest turn.
+    pub fn now(&self) -> Instant {
+        self.now.mono
     }
 
     /// The revocations, as text.
@@ -157,14 +163,7 @@ impl Hub {
     fn phase_view(&self, conn: &Conn) -> PhaseView {
         match &conn.phase {
             Phase::Open(open) => PhaseView::Open {
-                stage: match open.stage {
-                    Stage::Unauthenticated { .. } if open.pending_auth.is_some() || open.awaits_user() => {
-                        "authenticating"
-                    }
-                    Stage::Unauthenticated { .. } => "unauthenticated",
-                    Stage::Joining(_) => "joining",
-                    Stage::Ready => "ready",
-                },
+                stage: open.stage_name(),
                 user: open.info.user.clone(),
                 rooms: self
                     .registry

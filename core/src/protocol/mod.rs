@@ -156,6 +156,11 @@ impl Protocol {
         }
     }
 
+    /// Returns `true` when the frame of a publication tells its room and its offset, so that no other one has the same frame.
+    pub fn names_publications(&self) -> bool {
+        matches!(self, Self::Json { .. })
+    }
+
     /// Returns `true` when a message from a log is followed by its position.
     pub fn tells_positions(&self) -> bool {
         match self {

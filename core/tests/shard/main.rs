@@ -5,6 +5,7 @@ mod world;
 
 mod api;
 mod calls;
+mod explain;
 mod figures;
 mod history_bounds;
 mod json;

@@ -1,0 +1,316 @@
+//! Answers to an operator's *why*: a connection, a publication and whom it reached, a room. They are read from the state as it is;
+//! nothing is recorded for them but a few numbers of each connection and membership.
+//!
+//! A connection is known while it exists, and as one of the last [`ENDED_CONNECTIONS`] of its shard that ended. A publication is
+//! known while its log retains it. Of who is not connected any more, and not among those, nothing is known.
+
+use crate::close::CloseCause;
+use crate::ids::{ClientId, ConnId};
+use crate::limits::Limit;
+use crate::names::{RoomName, UserId};
+use crate::policy::Policy;
+use crate::publication::Publication;
+use crate::time::Instant;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// The connections that ended and are remembered, at most.
+pub const ENDED_CONNECTIONS: usize = 1_000;
+/// The rooms of an ended connection that are remembered, at most: those that it joined last.
+pub const ENDED_ROOMS: usize = 16;
+
+/// The account of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionAccount {
+    /// The id within the shard, which it may have given back.
+    pub conn: ConnId,
+    /// The public id.
+    pub client: ClientId,
+    /// The user; empty for an anonymous connection and before authentication.
+    pub user: UserId,
+    /// The protocol: `json` or `plain`.
+    pub protocol: &'static str,
+    /// The state: `handshaking`, `unauthenticated`, `authenticating`, `joining`, `ready`, `closing` or `ended`.
+    pub state: &'static str,
+    /// The time of its upgrade request, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Its rooms; for one that closes or has ended, those that it was in then.
+    pub rooms: Vec<MembershipAccount>,
+    /// The number of rooms that are left out, of one that has ended.
+    pub more_rooms: usize,
+    /// The events that it receives; empty for all.
+    pub events: Vec<String>,
+    /// The bytes that wait for its socket; for one that closes or has ended, those that waited when it began to close.
+    pub queued_bytes: usize,
+    /// The frames that they are in.
+    pub queued_frames: usize,
+    /// `true` when its socket has refused bytes, and has not taken all of them since.
+    pub blocked: bool,
+    /// The frames that were dropped since it closed: they were not written, or not whole.
+    pub dropped_frames: u64,
+    /// Its pings.
+    pub pings: PingAccount,
+    /// The limits that it has exceeded, each with how often, in the order of the first time.
+    pub limits: Vec<(Limit, u32)>,
+    /// The deadlines that are armed, each with the name of its timer and the time until then.
+    pub deadlines: Vec<(&'static str, Duration)>,
+    /// The end, of one that has ended.
+    pub end: Option<EndAccount>,
+}
+
+/// The account of a connection's pings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PingAccount {
+    /// The pings that it was sent.
+    pub sent: u32,
+    /// Those that it answered, by a pong or by anything else that it sent.
+    pub answered: u32,
+    /// The time of the last answered one until its answer.
+    pub last_round_trip: Duration,
+    /// When the last was sent.
+    pub(crate) sent_at: Instant,
+}
+
+/// The account of how a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndAccount {
+    /// The time, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The cause.
+    pub cause: CloseCause,
+    /// The code of the Close frame; 1006 when there was none.
+    pub code: u16,
+    /// The text of the Close frame.
+    pub reason: String,
+    /// `true` when everything was written and the client has closed or ended its stream.
+    pub clean: bool,
+}
+
+/// The account of a connection in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MembershipAccount {
+    /// The room.
+    pub room: RoomName,
+    /// The beginning of the membership; `None` while it is being joined.
+    pub joined: Option<JoinedAccount>,
+    /// Why it is in the room: `client`, `token`, `api`, `personal`.
+    pub reasons: Vec<&'static str>,
+}
+
+/// The account of a membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinedAccount {
+    /// The time, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The epoch of the room's log.
+    pub epoch: String,
+    /// The offset up to which the log was before it.
+    pub joined_at: u64,
+    /// The first offset that it was sent at its join, as missed; `None` when it was sent nothing.
+    pub replayed_from: Option<u64>,
+    /// The offset up to which an earlier filter for events held; `None` when it has not changed since the join.
+    pub filter_changed_at: Option<u64>,
+    /// The offset up to which everything behind `joined_at` was put into its outbox, but for what its filter leaves out.
+    pub sent_through: u64,
+}
+
+/// The account of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomAccount {
+    /// The name.
+    pub room: RoomName,
+    /// The policy of its namespace.
+    pub policy: Policy,
+    /// The members.
+    pub members: usize,
+    /// Their users; all anonymous members count as one.
+    pub users: usize,
+    /// The users who are listed though they are not there, within `presence_grace`.
+    pub absent: usize,
+    /// The position that the connections of this shard in the room have come to; `None` when there are none.
+    pub followed_to: Option<u64>,
+    /// The log; `None` when the room has none.
+    pub log: Option<LogAccount>,
+}
+
+/// The account of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogAccount {
+    /// The epoch.
+    pub epoch: String,
+    /// The offset of the newest publication; 0 before the first.
+    pub top: u64,
+    /// The offset of the oldest retained publication.
+    pub oldest: Option<u64>,
+    /// The time since the oldest retained publication.
+    pub oldest_age: Option<Duration>,
+    /// The retained publications.
+    pub retained: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// The time until the log is forgotten, of one whose room has neither members nor retained publications.
+    pub forgotten_in: Option<Duration>,
+}
+
+/// The account of a publication that its log retains.
+#[derive(Clone, Debug)]
+pub struct PublicationAccount {
+    /// The room.
+    pub room: RoomName,
+    /// The time since it was published.
+    pub age: Duration,
+    /// The publications of the log that are newer.
+    pub newer: usize,
+    /// The event that filters know it by: the `type` of its payload.
+    pub event: Option<String>,
+    pub(crate) publication: Arc<Publication>,
+}
+
+impl PublicationAccount {
+    /// Returns the epoch of its log.
+    #[must_use]
+    pub fn epoch(&self) -> String {
+        crate::publication::EpochText::of(self.publication.epoch).into()
+    }
+
+    /// Returns its offset.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.publication.offset
+    }
+
+    /// Returns the bytes of its payload and tags.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.publication.draft.payload_bytes()
+    }
+
+    /// Returns the connection and the user that published it; `None` for a backend.
+    #[must_use]
+    pub fn publisher(&self) -> Option<(ClientId, &UserId)> {
+        self.publication.draft.info.as_deref().map(|info| (info.client, &info.user))
+    }
+}
+
+/// The reason for which nothing is known of a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnknownPublication {
+    /// The room has no log, or none any more.
+    NoLog,
+    /// The log has another epoch: what was published before it began is not known.
+    OtherEpoch(String),
+    /// The newest publication of the log has this offset.
+    NotYet(u64),
+    /// The log does not retain it, and the oldest that it retains has this offset.
+    NotRetained(Option<u64>),
+}
+
+/// The account of one connection and one publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryAccount {
+    /// The public id of the connection.
+    pub client: ClientId,
+    /// Its user, empty where it has none.
+    pub user: UserId,
+    /// Its protocol.
+    pub protocol: &'static str,
+    /// What came of it.
+    pub outcome: DeliveryOutcome,
+    /// How the connection ended, of one that did.
+    pub ended: Option<CloseCause>,
+}
+
+/// The outcome of a publication for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// The socket has taken all of it.
+    FullyWritten,
+    /// It waits for the socket.
+    Queued,
+    /// It waits behind the reply to `connect`, which waits for rooms that are joined.
+    AwaitsReply,
+    /// It was put into the outbox, of which this many frames, the newest, are not written, or never were: it is among them, or
+    /// was written before them.
+    Sent {
+        /// The frames.
+        unwritten: u64,
+    },
+    /// The connection has a filter for events, which leaves it out.
+    Filtered,
+    /// The connection has changed its filter for events since: whether it left it out is not known any more.
+    FilterChanged,
+    /// The connection joined behind it, at this offset, and was not sent it as missed.
+    JoinedLater {
+        /// The offset.
+        at: u64,
+    },
+    /// The connection is joining the room.
+    Joining,
+    /// It is on its way to the shard of the connection, which has come to this offset.
+    OnItsWay {
+        /// The offset.
+        at: u64,
+    },
+    /// The connection ended before it came: it had come to this offset.
+    EndedBefore {
+        /// The offset.
+        at: u64,
+    },
+    /// The connection is no member of the room.
+    NoMember,
+}
+
+impl DeliveryOutcome {
+    /// The names of all outcomes.
+    pub const NAMES: [&'static str; 11] = [
+        "written",
+        "queued",
+        "held",
+        "sent",
+        "filtered",
+        "filter_changed",
+        "joined_later",
+        "joining",
+        "on_its_way",
+        "ended_before",
+        "no_member",
+    ];
+
+    /// Returns its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FullyWritten => "written",
+            Self::Queued => "queued",
+            Self::AwaitsReply => "held",
+            Self::Sent { .. } => "sent",
+            Self::Filtered => "filtered",
+            Self::FilterChanged => "filter_changed",
+            Self::JoinedLater { .. } => "joined_later",
+            Self::Joining => "joining",
+            Self::OnItsWay { .. } => "on_its_way",
+            Self::EndedBefore { .. } => "ended_before",
+            Self::NoMember => "no_member",
+        }
+    }
+}
+
+/// A page of the connections that a publication was for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryPage {
+    /// The connections: first those that are members, then those that ended as members, the latest first.
+    pub deliveries: Vec<DeliveryAccount>,
+    /// The place to go on from; `None` when these were the last.
+    pub next: Option<DeliveryPlace>,
+}
+
+/// A place in the list of the connections that a publication was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryPlace {
+    /// The first member whose slot is this one or a later one.
+    Member(u32),
+    /// The ended connection of this number or an earlier one, of all that have ended.
+    Ended(u64),
+}

@@ -1,0 +1,71 @@
+//! The accounts of connections that end: what they were is remembered before it is gone.
+
+use super::Hub;
+use crate::connection::Stage;
+use crate::connection::outbox::Queue;
+use crate::effect::End;
+use crate::explain::{ENDED_ROOMS, EndAccount};
+use crate::ids::Slot;
+use crate::names::RoomName;
+use crate::publication::Publication;
+use alloc::boxed::Box;
+
+impl Hub {
+    /// Remembers a connection as it is, before it leaves its phase to close or to end. Only the first time counts.
+    pub(super) fn note_ending(&mut self, slot: Slot) {
+        let conn = &self.conns[slot];
+        if conn.record.ending.is_some() {
+            return;
+        }
+        let mut account = self.account_of(conn);
+        account.more_rooms = account.rooms.len().saturating_sub(ENDED_ROOMS);
+        account.rooms.drain(..account.more_rooms);
+        if conn.open().is_some_and(|open| matches!(open.stage, Stage::Joining(_))) {
+            // The reply to `connect`, and what waits behind it, is not sent any more.
+            let joined = account.rooms.iter_mut().filter_map(|room| room.joined.as_mut());
+            joined.for_each(|joined| (joined.sent_through, joined.replayed_from) = (joined.joined_at, None));
+        }
+        if let Some((room, prev)) = conn.record.overflow.as_deref()
+            && let Some(joined) = account.rooms.iter_mut().find(|at| at.room == *room).and_then(|at| at.joined.as_mut())
+        {
+            joined.sent_through = joined.sent_through.min(*prev);
+        }
+        let number = self.ended.add(account);
+        self.conns[slot].record.ending = Some(number);
+    }
+
+    /// Records which publication connections could not take, for which they are to be closed.
+    #[cold]
+    pub(super) fn note_overflow(&mut self, room: &RoomName, publication: &Publication) {
+        for (conn, _) in &self.slow {
+            self.conns[conn.slot].record.overflow = Some(Box::new((room.clone(), publication.prev)));
+        }
+    }
+
+    /// Counts frames that a closing connection is not sent any more.
+    pub(super) fn note_dropped(&mut self, slot: Slot, frames: u64) {
+        let number = self.conns[slot].record.ending;
+        if let Some(account) = number.and_then(|number| self.ended.get_mut(number)) {
+            account.dropped_frames += frames;
+        }
+    }
+
+    /// Records how a connection ended, before its slot is vacant.
+    pub(super) fn note_end(&mut self, slot: Slot, end: &End) {
+        let unwritten = self.conns[slot].queue().map_or(0, Queue::len) as u64;
+        self.note_dropped(slot, unwritten);
+        let at_ms = self.now.unix_ms;
+        let record = &self.conns[slot].record;
+        let Some(account) = record.ending.and_then(|number| self.ended.get_mut(number)) else { return };
+        let reason = end.reason();
+        account.limits.clone_from(&record.limits);
+        account.state = "ended";
+        account.end = Some(EndAccount {
+            at_ms,
+            cause: end.cause,
+            code: reason.code(),
+            reason: reason.text().into(),
+            clean: end.clean,
+        });
+    }
+}

@@ -21,6 +21,7 @@ const ALONE: [(&str, [&str; 2]); NAMES.len()] = [
     ("answers", ["a_log_read_backwards", "a_key_that_does_not_count"]),
     ("bounds", ["an_outbox_without_bounds", "history_without_bounds"]),
     ("events", ["an_event_that_is_not_told", "an_event_that_is_told_twice"]),
+    ("accounts", ["a_frame_that_waits_told_as_written", "a_member_that_nothing_is_told_of"]),
     ("absences", ["a_grace_that_is_not_kept", "a_grace_that_is_too_short"]),
     ("replies", ["an_answer_that_comes_twice", "two_replies_that_change_places"]),
     ("revocations", ["a_revocation_of_another_token", "an_invalidation_that_is_too_early"]),

@@ -8,6 +8,7 @@
 mod absences;
 mod accepted;
 mod access;
+mod accounts;
 mod answers;
 mod bounds;
 mod calls;
@@ -46,6 +47,7 @@ use crate::subjects::subject::TurnReport;
 use crate::world::setup::{CheckedBy, Setup};
 use absences::EarlyLeaves;
 use access::Access;
+use accounts::Accounts;
 use answers::Answers;
 use bounds::Bounds;
 use closes::Closes;
@@ -87,6 +89,7 @@ pub struct Checkers {
     answers: Answers,
     bounds: Bounds,
     events: Events,
+    accounts: Accounts,
     absences: EarlyLeaves,
     replies: Replies,
     revocations: RevokedTokens,
@@ -116,6 +119,7 @@ impl Checkers {
             answers: Answers::new(setup),
             bounds: Bounds::new(&config.limits, setup.shards),
             events: Events::default(),
+            accounts: Accounts::default(),
             absences: EarlyLeaves::new(setup),
             replies: Replies::default(),
             revocations: RevokedTokens::new(&config.limits),
@@ -251,6 +255,7 @@ impl Checkers {
             answers,
             bounds,
             events,
+            accounts,
             absences,
             replies,
             revocations,
@@ -260,8 +265,20 @@ impl Checkers {
         let mut tell = |what: Observed<'_>| {
             let seen = Observation { now: *now, clock: Now { mono: *clock, ..*now }, what };
             sights.saw(&seen);
-            let all: [&mut dyn Checker; NAMES.len()] =
-                [streams, recovery, closes, access, answers, bounds, events, absences, replies, revocations, liveness];
+            let all: [&mut dyn Checker; NAMES.len()] = [
+                streams,
+                recovery,
+                closes,
+                access,
+                answers,
+                bounds,
+                events,
+                accounts,
+                absences,
+                replies,
+                revocations,
+                liveness,
+            ];
             for checker in all {
                 let name = checker.name();
                 if !checked_by.has(name) || noticed.contains(&name) {

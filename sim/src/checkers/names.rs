@@ -1,7 +1,7 @@
 //! The names of all checkers, which `--judge` and traces take.
 
 /// The names of all checkers.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "streams",
     "recovery",
     "closes",
@@ -9,6 +9,7 @@ pub const NAMES: [&str; 11] = [
     "answers",
     "bounds",
     "events",
+    "accounts",
     "absences",
     "replies",
     "revocations",

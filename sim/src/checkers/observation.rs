@@ -4,9 +4,11 @@ use crate::checkers::sent_command::SentCommand;
 use crate::checkers::want::RecoveryRequest;
 use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
+use parlor_core::explain::DeliveryAccount;
 use parlor_core::stats::Gauges;
-use parlor_core::{ConnId, Effect, Input, Instant, Now, Refused, Stats, Upgrade};
+use parlor_core::{ClientId, ConnId, Effect, Input, Instant, Now, Refused, Stats, Upgrade};
 use serde_json::Value;
+
 /// One turn: its input, and everything that came of it.
 #[derive(Clone, Copy, Debug)]
 pub struct ObservedTurn<'a> {
@@ -24,6 +26,37 @@ pub struct ObservedTurn<'a> {
     pub stats: &'a Stats,
     /// The next deadline of that shard afterwards.
     pub timeout: Option<Instant>,
+}
+
+/// The answer of a server that is asked what became of a publication.
+#[derive(Clone, Debug)]
+pub struct ExplainedPublication {
+    /// Its room.
+    pub room: String,
+    /// The epoch of the room's log.
+    pub epoch: String,
+    /// Its offset.
+    pub offset: u64,
+    /// Its payload.
+    pub data: Value,
+    /// What became of it for each connection that the server knows of.
+    pub deliveries: Vec<DeliveryAccount>,
+    /// The connections that wait for something that they were sent.
+    pub behind: Vec<ClientId>,
+}
+
+impl ExplainedPublication {
+    /// Its room, epoch and offset.
+    #[must_use]
+    pub fn place(&self) -> (String, String, u64) {
+        (self.room.clone(), self.epoch.clone(), self.offset)
+    }
+
+    /// Whether a connection has read all that it was sent.
+    #[must_use]
+    pub fn has_read_all(&self, client: ClientId) -> bool {
+        !self.behind.contains(&client)
+    }
 }
 
 /// Something that was seen, and when.
@@ -59,6 +92,8 @@ pub enum Observed<'a> {
     Read { client: usize, frame: &'a ReceivedFrame, text: &'a Value },
     /// A client read the answer to this command: a result, or an error's number.
     Answered { client: usize, command: &'a SentCommand, answer: Result<&'a Value, u64> },
+    /// The server was asked what became of a publication that it retains.
+    Explained(&'a ExplainedPublication),
     /// The publications after a client's position, before and after a turn in which it may have recovered.
     Histories { want: &'a RecoveryRequest, before: &'a Value, after: &'a Value },
     /// A client reads that it is in a room, and where it is in the room's log. The room without a name is everybody.

@@ -2,9 +2,10 @@
 
 use parlor_core::api::{Command, Reply, json};
 use parlor_core::error::Error;
+use parlor_core::explain::{DeliveryAccount, DeliveryPlace};
 use parlor_core::{
-    BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade,
-    VerifiedClaims,
+    BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, RoomName, Shard, Snapshot, Stats,
+    Upgrade, VerifiedClaims,
 };
 use std::num::NonZeroUsize;
 
@@ -147,11 +148,18 @@ pub trait Subject {
     fn twin(&self) -> Option<Shard> {
         None
     }
+    /// What it says became of a publication that it retains, for each connection that it knows of.
+    fn explain(&self, _room: &RoomName, _epoch: &str, _offset: u64) -> Option<Vec<DeliveryAccount>> {
+        None
+    }
     /// Notes on what is not in its state, line by line: for a person to read, and for states to be told apart.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
 }
+
+/// The connections on one page of what became of a publication.
+const EXPLAINED_AT_ONCE: usize = 2;
 
 /// The answer of a machine to a call.
 pub fn ask(shard: &mut Shard, now: Now, command: Command) -> Option<String> {
@@ -164,6 +172,29 @@ pub fn answer_in(effects: Vec<Effect>) -> Option<String> {
         Effect::Reply { result, .. } => Some(json::encode(&result)),
         _ => None,
     })
+}
+
+/// What machines that are one node say became of a publication, read in short pages.
+///
+/// # Panics
+/// When the home of its room knows nothing of it.
+pub fn explain(shards: &[&Shard], room: &RoomName, epoch: &str, offset: u64) -> Vec<DeliveryAccount> {
+    let known = shards.iter().find_map(|shard| shard.explain_publication(room, epoch, offset).ok());
+    let publication = known.expect("a publication that a log retains is known");
+    let mut all = Vec::new();
+    for shard in shards {
+        let mut from = Some(DeliveryPlace::Member(0));
+        while let Some(place) = from {
+            let page = shard.explain_deliveries(&publication, place, EXPLAINED_AT_ONCE);
+            let is_same = |delivery: &DeliveryAccount| {
+                shard.explain_delivery(&publication, delivery.client).as_ref() == Some(delivery)
+            };
+            assert!(page.deliveries.iter().all(is_same), "a connection alone is told the same of as in a list");
+            all.extend(page.deliveries);
+            from = page.next;
+        }
+    }
+    all
 }
 
 /// Lets a machine do all that it has put off. Sockets are the world's to write to, between two inputs.
@@ -222,5 +253,9 @@ impl Subject for Shard {
 
     fn twin(&self) -> Option<Shard> {
         Some(self.clone())
+    }
+
+    fn explain(&self, room: &RoomName, epoch: &str, offset: u64) -> Option<Vec<DeliveryAccount>> {
+        Some(explain(&[self], room, epoch, offset))
     }
 }

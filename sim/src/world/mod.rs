@@ -20,6 +20,7 @@ mod clients;
 mod commands;
 mod connection;
 mod describe;
+mod explained;
 mod foreseen;
 pub mod frames;
 mod heal;

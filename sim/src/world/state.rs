@@ -51,6 +51,8 @@ pub struct World<S> {
     pub(super) checked: BTreeMap<usize, String>,
     /// The body of the last answer to a call.
     pub(super) answered: String,
+    /// The turns after which it was asked what became of a publication, or might have been.
+    pub(super) explained: u64,
     /// Where the lists of connections and of rooms go on.
     pub(super) pages: [Option<ListPage>; 2],
     /// Transcript of a run whose streams are kept for a second reader.
@@ -91,6 +93,7 @@ impl<S: Subject> World<S> {
             minted: Vec::new(),
             checked: BTreeMap::new(),
             answered: String::new(),
+            explained: 0,
             pages: [None, None],
             transcript: None,
             checkers: None,

@@ -176,6 +176,7 @@ impl<S: Subject> World<S> {
         for (want, (before, after)) in wants.iter().zip(before.iter().zip(&after)) {
             self.check(Observed::Histories { want, before, after })?;
         }
+        self.ask_what_became_of_one()?;
         self.heed(self.overlook(states::check_bounds(&self.setup, &self.seen)))?;
         let audit = caught(|| self.subject.audit());
         self.heed(self.overlook(audit))?;

@@ -9,14 +9,15 @@ mod ids;
 mod links;
 
 use crate::rng::Rng;
-use crate::subjects::subject::{LinkView, LinkWork, Subject, TurnReport, go_on};
+use crate::subjects::subject::{LinkView, LinkWork, Subject, TurnReport, explain, go_on};
 use ids::{ShardedConn, with_conn};
 use links::{NodeLinks, Parcel};
-use parlor_core::UserId;
+use parlor_core::explain::DeliveryAccount;
 use parlor_core::snapshot::RoomView;
 use parlor_core::{
     Config, ConnId, Effect, Input, Instant, Node, Now, Refused, Shard, ShardId, Snapshot, Stats, Upgrade,
 };
+use parlor_core::{RoomName, UserId};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -318,6 +319,10 @@ impl Subject for Cluster {
         if !self.is_alone() && self.links.are_empty() {
             Shard::audit_node(&self.shards.iter().collect::<Vec<_>>());
         }
+    }
+
+    fn explain(&self, room: &RoomName, epoch: &str, offset: u64) -> Option<Vec<DeliveryAccount>> {
+        Some(explain(&self.shards.iter().collect::<Vec<_>>(), room, epoch, offset))
     }
 
     fn twin(&self) -> Option<Shard> {

@@ -9,15 +9,16 @@ mod watch;
 
 use crate::goals::Goal;
 use crate::rng::Rng;
-use crate::subjects::subject::{Mint, Subject, TurnReport};
+use crate::subjects::subject::{Mint, Subject, TurnReport, explain};
 use crate::world::socket::RECORD_BYTES;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::TokenVerifier;
 use parlor::net::driver::Handshake;
 use parlor::runtime::host::{Host, Progress};
+use parlor_core::explain::DeliveryAccount;
 use parlor_core::{
-    BadToken, CapabilityClaim, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused, Shard, Snapshot,
-    Stats, Upgrade, WebSocketMessage,
+    BadToken, CapabilityClaim, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused, RoomName, Shard,
+    Snapshot, Stats, Upgrade, WebSocketMessage,
 };
 use pipe::Pipe;
 use serde_json::{Value, json};
@@ -139,6 +140,10 @@ impl Subject for Hosted {
 
     fn twin(&self) -> Option<Shard> {
         Some(self.host.shard().clone())
+    }
+
+    fn explain(&self, room: &RoomName, epoch: &str, offset: u64) -> Option<Vec<DeliveryAccount>> {
+        Some(explain(&[self.host.shard()], room, epoch, offset))
     }
 
     fn audit(&self) {

@@ -1,9 +1,10 @@
 //! A defect that is put into the machine: what it changes, what it breaks and what finds it.
 
 use crate::guarantees::Guarantee;
-use crate::subjects::subject::{Subject, TurnReport, go_on};
+use crate::subjects::subject::{Subject, TurnReport, explain, go_on};
 use parlor_core::api::Reply;
 use parlor_core::error::Error;
+use parlor_core::explain::DeliveryAccount;
 use parlor_core::{
     Config, ConnId, Effect, Input, Instant, Limits, Now, Refused, RoomName, Shard, Snapshot, Stats, Upgrade, UserId,
 };
@@ -78,6 +79,9 @@ pub(super) trait Misbehaviour: Sync {
     fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
         Subject::answer(shard, result)
     }
+
+    /// Changes what is told of a publication.
+    fn explain(&self, _: &mut Vec<DeliveryAccount>) {}
 }
 
 thread_local! {
@@ -142,6 +146,12 @@ impl Subject for DefectiveMachine {
 
     fn audit(&self) {
         self.shard.audit();
+    }
+
+    fn explain(&self, room: &RoomName, epoch: &str, offset: u64) -> Option<Vec<DeliveryAccount>> {
+        let mut deliveries = explain(&[&self.shard], room, epoch, offset);
+        self.defect.explain(&mut deliveries);
+        Some(deliveries)
     }
 
     /// The machine itself is asked: a defect that changes answers has no part in it.

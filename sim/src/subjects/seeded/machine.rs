@@ -4,6 +4,7 @@ use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known, known_user};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::Subject;
 use parlor_core::api::{Command, Message};
+use parlor_core::explain::{DeliveryAccount, DeliveryOutcome};
 use parlor_core::snapshot::{ConnView, PhaseView, RoomView};
 use parlor_core::{
     CallId, CloseCause, Config, ConnId, ConnectionStep, Effect, Input, Instant, LeaveCause, Now, Shard, Snapshot,
@@ -121,6 +122,27 @@ defects! {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let effects = shard.handle(now, input);
             effects.filter(|effect| !matches!(effect, Effect::Event(event) if event.seq == 4)).collect()
+        }
+    }
+    a_frame_that_waits_told_as_written: SaidToBeWritten breaks G8 within 100 seeds {
+        fn explain(&self, deliveries: &mut Vec<DeliveryAccount>) {
+            for delivery in deliveries {
+                if delivery.outcome == DeliveryOutcome::Queued {
+                    delivery.outcome = DeliveryOutcome::FullyWritten;
+                }
+            }
+        }
+    }
+    a_member_that_nothing_is_told_of: LeftOut breaks G8 within 100 seeds {
+        fn explain(&self, deliveries: &mut Vec<DeliveryAccount>) {
+            deliveries.truncate(1);
+        }
+    }
+    a_member_told_to_have_come_later: SaidToBeLate breaks G8 within 100 seeds {
+        fn explain(&self, deliveries: &mut Vec<DeliveryAccount>) {
+            for delivery in deliveries.iter_mut().filter(|delivery| delivery.ended.is_none()) {
+                delivery.outcome = DeliveryOutcome::JoinedLater { at: 0 };
+            }
         }
     }
     an_event_that_is_told_twice: RepeatedEvent breaks G4 within 20 seeds {

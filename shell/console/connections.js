@@ -1,6 +1,7 @@
 // Who is connected, who is slow, and who was closed and why.
 import { call } from './api.js';
-import { bytes, count, duration, element, repeat, shortId, table, time } from './dom.js';
+import { bytes, count, duration, element, repeat, table, time } from './dom.js';
+import { linkToConnection } from './explain.js';
 import { pages } from './pages.js';
 import { linkToRoom } from './rooms.js';
 
@@ -13,7 +14,7 @@ const userOf = ({ user, console: isConsole }) => user || element('span', { class
 
 export function connections(root) {
   const slow = listCard('Slowest', 'What waits until their sockets take it.', 'Nothing waits: every client takes what it is sent.', [
-    { name: 'Connection', cell: ({ client }) => shortId(client) },
+    { name: 'Connection', cell: ({ client }) => linkToConnection(client) },
     { name: 'User', cell: userOf },
     { name: 'Protocol', cell: ({ protocol }) => protocol },
     { name: 'Frames', isNumber: true, cell: ({ frames }) => count(frames) },
@@ -22,7 +23,7 @@ export function connections(root) {
   ]);
   const closed = listCard('Last closes', 'The newest first.', 'No connection has ended yet.', [
     { name: 'Time', cell: ({ time_ms: at }) => time(at) },
-    { name: 'Connection', cell: ({ client }) => shortId(client) },
+    { name: 'Connection', cell: ({ client }) => linkToConnection(client) },
     { name: 'User', cell: userOf },
     { name: 'Address', cell: ({ address }) => address },
     { name: 'Cause', cell: ({ cause, reason }) => element('span', { title: reason }, cause.replaceAll('_', ' ')) },
@@ -66,7 +67,7 @@ function everyConnection() {
   const error = element('p', { className: 'error' });
   const empty = element('p', { className: 'muted', hidden: true }, 'No connection.');
   const list = table([
-    { name: 'Connection', cell: ([client]) => shortId(client) },
+    { name: 'Connection', cell: ([client]) => linkToConnection(client) },
     { name: 'User', cell: ([, connection]) => userOf(connection) },
     { name: 'Protocol', cell: ([, { protocol }]) => protocol },
     { name: 'Rooms', cell: ([, { channels }]) => roomLinks(channels) },

@@ -2,6 +2,7 @@
 import { health, isKey, session, useKey } from './api.js';
 import { connections } from './connections.js';
 import { duration, element, repeat } from './dom.js';
+import { explain } from './explain.js';
 import { sample } from './graph.js';
 import { limits } from './limits.js';
 import { overview } from './overview.js';
@@ -14,6 +15,7 @@ const VIEWS = [
   ['rooms', 'Rooms', rooms],
   ['connections', 'Connections', connections],
   ['limits', 'Limits', limits],
+  ['explain', 'Why?', explain],
 ];
 
 const at = (id) => document.getElementById(id);
@@ -36,15 +38,15 @@ function askForKey(isAsked) {
 // The view that the address names. Names of rooms are in it, and no secret is.
 function wanted() {
   const [name, ...rest] = location.hash.slice(1).split('/');
-  if (name === 'room' && rest.length > 0) {
-    try {
-      return { current: 'rooms', make: room, options: { name: decodeURIComponent(rest.join('/')) } };
-    } catch {
-      // It is no name that this page has written.
-    }
+  let parts = [];
+  try {
+    parts = rest.map(decodeURIComponent);
+  } catch {
+    // It is no address that this page has written.
   }
+  if (name === 'room' && parts.length > 0) return { current: 'rooms', make: room, options: { name: parts.join('/') } };
   const [current, , make] = VIEWS.find(([known]) => known === name) ?? VIEWS[0];
-  return { current, make, options: { session: state.session } };
+  return { current, make, options: { session: state.session, question: parts } };
 }
 
 function show(isMoved) {

@@ -128,6 +128,7 @@ HOW = {
         prints="eyJ",
     ),
     "parlor reload": Run(f"{SERVED} parlor reload", prints="changed: nothing"),
+    "parlor explain lobby 42": Run(f"{SERVED} parlor explain lobby 42", prints="has no log"),
     "parlor input-log": Run(f"export PARLOR_INPUT_LOG_DIR=$PWD; {SERVED} parlor input-log", prints="steps, from the start"),
     "parlor drain": Run(f"{SERVED} parlor drain", prints="the server has ended"),
     "parlor config check": Run(prints="the settings are right"),

@@ -2,11 +2,11 @@
 //!
 //! | call | it is about |
 //! |---|---|
-//! | `publish`, `subscribe`, `unsubscribe`, `presence`, `presence_stats`, `history`, `history_remove`, `console_ticket` | its room |
+//! | `publish`, `subscribe`, `unsubscribe`, `presence`, `presence_stats`, `history`, `history_remove`, `console_ticket`, `explain` of a room or a publication | its room |
 //! | `publish_user` | the personal room of its user, `#<user>` |
 //! | `broadcast` | its rooms, all of which the key must cover: a broadcast to a part of them would not be noticed |
 //! | `batch` | nothing itself: each of its calls is judged, and refused, alone |
-//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits`, `revoke_token`, `invalidate_user_tokens`, `revoked_tokens`, `invalidated_users`, `drain`, `reload`, `closes`, `outboxes`, `input_log` | no room |
+//! | `send`, `publish_all`, `disconnect`, `refresh`, `channels`, `connections`, `info`, `limits`, `revoke_token`, `invalidate_user_tokens`, `revoked_tokens`, `invalidated_users`, `drain`, `reload`, `closes`, `outboxes`, `input_log`, `explain` of a connection | no room |
 //!
 //! A key that is for some rooms may not make the calls of the last row. They reach connections wherever these are, or tell of
 //! rooms that the key does not cover: `connections` lists all rooms of each connection, even where it lists those of one room.

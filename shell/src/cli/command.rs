@@ -2,7 +2,7 @@
 
 use super::outcome::CommandError;
 use super::target::Variables;
-use super::{completions, drain, health, input_log, listen, publish, reload, token};
+use super::{completions, drain, explain, health, input_log, listen, publish, reload, token};
 use crate::observe::log;
 use clap::{Arg, ArgMatches, Command};
 use std::ffi::OsString;
@@ -25,10 +25,11 @@ pub(super) struct OperatorCommand {
 }
 
 /// All of them, in the order of `--help`.
-pub(super) static COMMANDS: [OperatorCommand; 8] = [
+pub(super) static COMMANDS: [OperatorCommand; 9] = [
     OperatorCommand { name: "publish", arguments: publish::arguments, run: publish::run },
     OperatorCommand { name: "listen", arguments: listen::arguments, run: listen::run },
     OperatorCommand { name: health::NAME, arguments: health::arguments, run: health::run },
+    OperatorCommand { name: "explain", arguments: explain::arguments, run: explain::run },
     OperatorCommand { name: "drain", arguments: drain::arguments, run: drain::run },
     OperatorCommand { name: "reload", arguments: reload::arguments, run: reload::run },
     OperatorCommand { name: "input-log", arguments: input_log::arguments, run: input_log::run },

@@ -3,6 +3,7 @@
 mod command;
 mod completions;
 mod drain;
+mod explain;
 mod followed_room;
 mod health;
 mod input_log;

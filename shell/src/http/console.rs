@@ -54,7 +54,7 @@ macro_rules! script {
 }
 
 /// The files of the page.
-static FILES: [PageFile; 15] = [
+static FILES: [PageFile; 16] = [
     PageFile { path: PAGE, media_type: "text/html; charset=utf-8", content: include_str!("../../console/index.html") },
     PageFile {
         path: "/console/console.css",
@@ -64,6 +64,7 @@ static FILES: [PageFile; 15] = [
     script!("api"),
     script!("connections"),
     script!("dom"),
+    script!("explain"),
     script!("first"),
     script!("graph"),
     script!("limits"),

@@ -1,5 +1,7 @@
 //! Calls about the server itself: each is handed to where signals are handled, and answered.
 
+use super::explain;
+use super::question::Question;
 use super::server_methods::{ServerMethod, ServerMethodKind};
 use crate::auth::{ApiKey, CONSOLE_TICKETS, CONSOLE_TICKETS_PER_KEY, TICKET_TIME};
 use crate::observe::input_log::WrittenLog;
@@ -46,6 +48,7 @@ pub(super) async fn call(
         (Ok(()), ServerMethodKind::Outboxes) => outboxes(shard),
         (Ok(()), ServerMethodKind::ConsoleTicket) => console_ticket(shard, key, room.clone()),
         (Ok(()), ServerMethodKind::InputLog) => input_log(shard).await,
+        (Ok(()), ServerMethodKind::Explain) => explained(shard, body),
     };
     if method.kind.is_logged() {
         shard.calls.note(key.name(), address, method.name, room, result.as_ref().err());
@@ -55,10 +58,20 @@ pub(super) async fn call(
 
 /// The room that a call is about; None where its method is about no room.
 fn room_of(shard: &ShardRuntime, method: &ServerMethod, body: &[u8]) -> Result<Option<RoomName>, Error> {
-    match api::json::parse(method.kind.like(), body, &shard.in_force().config)? {
+    let config = &shard.in_force().config;
+    if method.kind == ServerMethodKind::Explain {
+        return Ok(Question::parse(body, config)?.room().cloned());
+    }
+    match api::json::parse(method.kind.like(), body, config)? {
         Command::Presence { channel } => Ok(Some(channel)),
         _ => Ok(None),
     }
+}
+
+/// What is known of a connection, a publication or a room.
+fn explained(shard: &ShardRuntime, body: &[u8]) -> Result<Value, Error> {
+    let question = Question::parse(body, &shard.in_force().config)?;
+    explain::answer(&question, shard).ok_or_else(restarting)
 }
 
 /// The last connections that ended.

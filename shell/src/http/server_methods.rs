@@ -21,6 +21,8 @@ pub(crate) enum ServerMethodKind {
     Closes,
     /// The connections that most bytes wait for are listed.
     Outboxes,
+    /// It is told what is known of a connection, a publication or a room.
+    Explain,
     /// A ticket is given with which the console listens to a room.
     ConsoleTicket,
     /// The server writes its input log to a file.
@@ -28,24 +30,24 @@ pub(crate) enum ServerMethodKind {
 }
 
 impl ServerMethodKind {
-    /// Whether the method has a parameter, `channel`, and is about that room.
+    /// Whether the method may be about a room, which its parameter `channel` names.
     pub(crate) fn is_about_a_room(self) -> bool {
-        self == Self::ConsoleTicket
+        matches!(self, Self::ConsoleTicket | Self::Explain)
     }
 
     /// The method of the core that has the same parameters.
     pub(crate) fn like(self) -> &'static str {
-        if self.is_about_a_room() { "presence" } else { "info" }
+        if self == Self::ConsoleTicket { "presence" } else { "info" }
     }
 
     /// Whether a call has a line in the log: those that only tell have none.
     pub(crate) fn is_logged(self) -> bool {
-        !matches!(self, Self::Closes | Self::Outboxes)
+        !matches!(self, Self::Closes | Self::Outboxes | Self::Explain)
     }
 }
 
 /// All of them.
-pub(crate) static SERVER_METHODS: [ServerMethod; 6] = [
+pub(crate) static SERVER_METHODS: [ServerMethod; 7] = [
     ServerMethod {
         name: "drain",
         summary: "Stops the server as SIGTERM does",
@@ -69,6 +71,12 @@ pub(crate) static SERVER_METHODS: [ServerMethod; 6] = [
         summary: "Lists the connections that most bytes wait for",
         failures: &[],
         kind: ServerMethodKind::Outboxes,
+    },
+    ServerMethod {
+        name: "explain",
+        summary: "Tells what is known of a connection, of a publication and whom it reached, or of a room",
+        failures: &[(404, "There is no such namespace: 102.")],
+        kind: ServerMethodKind::Explain,
     },
     ServerMethod {
         name: "console_ticket",

@@ -1,13 +1,16 @@
 //! The last connections that ended, for a person who asks why.
 
+use parlor_core::explain::ENDED_CONNECTIONS;
 use parlor_core::{ClientId, End, Now};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The connections that are remembered, at most.
-pub const CLOSES: usize = 100;
+/// The connections that are remembered, at most: as many as the core can tell of.
+pub const CLOSES: usize = ENDED_CONNECTIONS;
+/// The connections that are listed, at most.
+pub const LISTED: usize = 100;
 /// The bytes of a user's id that are remembered, at most.
 const USER_BYTES: usize = 200;
 
@@ -70,10 +73,16 @@ impl CloseLog {
         });
     }
 
-    /// All of them as JSON, the newest first.
+    /// The last [`LISTED`] of them as JSON, the newest first.
     #[must_use]
     pub fn view(&self) -> Value {
-        self.0.iter().rev().map(ClosedConnection::view).collect()
+        self.0.iter().rev().take(LISTED).map(ClosedConnection::view).collect()
+    }
+
+    /// The address that a connection came from, as far as it is known. O(n).
+    #[must_use]
+    pub fn address_of(&self, client: ClientId) -> Option<IpAddr> {
+        self.0.iter().rev().find(|closed| closed.client == client)?.address
     }
 }
 
@@ -117,7 +126,9 @@ mod tests {
         }
         let view = closes.view();
         let times: Vec<_> = view.as_array().unwrap().iter().map(|close| close["time_ms"].as_u64().unwrap()).collect();
-        assert_eq!(times, (1..=CLOSES as u64).rev().collect::<Vec<_>>());
+        let last = CLOSES as u64;
+        assert_eq!(times, (last + 1 - LISTED as u64..=last).rev().collect::<Vec<_>>());
+        assert_eq!(closes.0.len(), CLOSES);
         let newest = &view[0];
         assert_eq!(
             (&newest["cause"], &newest["code"], &newest["seconds"]),

@@ -320,6 +320,14 @@ impl<T: Transport, O: Observer> Host<T, O> {
         &self.env.closes
     }
 
+    /// The address that a connection came from, where it is known: of one that is open, or one of the last that ended.
+    #[must_use]
+    pub fn address_of(&self, conn: ConnId, client: ClientId) -> Option<IpAddr> {
+        let open = self.env.connections.slots.get(conn.slot()).and_then(Option::as_ref);
+        let open = open.filter(|entry| entry.client == client);
+        open.map_or_else(|| self.env.closes.address_of(client), |entry| entry.address)
+    }
+
     /// The tokens that were refused or missing since this was last called.
     pub fn take_refused_tokens(&mut self) -> Option<RefusedTokens> {
         self.env.refused_tokens.take()

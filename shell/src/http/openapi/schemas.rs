@@ -1,9 +1,11 @@
 //! JSON Schemas of what the server answers beside the API.
 
+use crate::http::question::PAGE_MOST;
 use crate::http::server_methods::{SERVER_METHODS, ServerMethod, ServerMethodKind};
 use parlor_core::Limits;
 use parlor_core::api::json::METHODS;
 use parlor_core::api::json::schema::{self, count_fields, fields, text, unsigned};
+use parlor_core::explain::DeliveryOutcome;
 use serde_json::{Map, Value, json};
 
 /// The schemas that the rest of the document refers to.
@@ -23,6 +25,9 @@ fn refusal() -> Value {
 
 /// The schema of the body of a call about the server itself, or about a room.
 fn server_request(method: &ServerMethod, limits: &Limits) -> Value {
+    if method.kind == ServerMethodKind::Explain {
+        return question();
+    }
     let like = METHODS.iter().find(|known| known.name == method.kind.like());
     like.map_or_else(|| json!({"type": "object"}), |known| known.request(limits))
 }
@@ -40,11 +45,50 @@ pub(super) fn server_answer(kind: ServerMethodKind) -> Value {
         ServerMethodKind::Closes => all_fields(json!({"closes": list(close())})),
         ServerMethodKind::Outboxes => all_fields(json!({"connections": list(outbox())})),
         ServerMethodKind::ConsoleTicket => all_fields(json!({"ticket": text(), "seconds": unsigned()})),
+        ServerMethodKind::Explain => explained(),
         ServerMethodKind::InputLog => all_fields(
             json!({"bytes": unsigned(), "file": text(), "from_start": {"type": "boolean"}, "steps": unsigned()}),
         ),
     };
     fields(&["result"], json!({"result": result}))
+}
+
+/// The body of a call that asks about a connection, a room, or a publication.
+fn question() -> Value {
+    let room = |more: &[&str]| fields(&[&["channel"], more].concat(), json!({"channel": schema::reference("room")}));
+    let mut publication = room(&["offset"]);
+    for (name, schema) in [
+        ("offset", unsigned()),
+        ("epoch", text()),
+        ("client", schema::reference("client")),
+        ("cursor", json!({"type": "string", "pattern": "^(m[0-9]{1,9}|e[0-9]{1,18})$"})),
+        ("limit", json!({"type": "integer", "minimum": 1, "maximum": PAGE_MOST})),
+    ] {
+        publication["properties"][name] = schema;
+    }
+    let connection = fields(&["client"], json!({"client": schema::reference("client")}));
+    json!({"oneOf": [connection, room(&[]), publication]})
+}
+
+/// The answer to it.
+fn explained() -> Value {
+    let or_null = |schema: Value| json!({"anyOf": [schema, {"type": "null"}]});
+    let delivery = all_fields(json!({
+        "client": text(),
+        "user": text(),
+        "protocol": text(),
+        "outcome": {"enum": DeliveryOutcome::NAMES},
+        "ended": or_null(text()),
+        "why": text(),
+    }));
+    let mut publication = all_fields(json!({
+        "publication": or_null(json!({"type": "object"})),
+        "deliveries": list(delivery),
+        "why": text(),
+    }));
+    publication["properties"]["cursor"] = text();
+    let about = |name: &str| all_fields(json!({name: or_null(json!({"type": "object"})), "why": text()}));
+    json!({"oneOf": [about("connection"), about("room"), publication]})
 }
 
 /// A connection that has ended.

@@ -18,7 +18,7 @@ use core::time::Duration;
 
 /// The connections that ended and are remembered, at most.
 pub const ENDED_CONNECTIONS: usize = 1_000;
-/// The rooms of an ended connection that are remembered, at most: those that it joined last.
+/// The rooms of an ended connection that are remembered, at most: those that it began to join last.
 pub const ENDED_ROOMS: usize = 16;
 
 /// The account of a connection.
@@ -241,7 +241,7 @@ pub enum DeliveryOutcome {
     Filtered,
     /// The connection has changed its filter for events since: whether it left it out is not known any more.
     FilterChanged,
-    /// The connection joined behind it, at this offset, and was not sent it as missed.
+    /// The connection joined after it, at this offset, and was not sent it as missed. An earlier membership is not remembered.
     JoinedLater {
         /// The offset.
         at: u64,
@@ -250,21 +250,23 @@ pub enum DeliveryOutcome {
     Joining,
     /// It is on its way to the shard of the connection, which has come to this offset.
     OnItsWay {
-        /// The offset.
-        at: u64,
+        /// The offset; `None` of another log.
+        at: Option<u64>,
     },
     /// The connection ended before it came: it had come to this offset.
     EndedBefore {
-        /// The offset.
-        at: u64,
+        /// The offset; `None` of another log.
+        at: Option<u64>,
     },
     /// The connection is no member of the room.
     NoMember,
+    /// The connection has ended in more rooms than are remembered, and it is not known whether this is one of them.
+    NotRemembered,
 }
 
 impl DeliveryOutcome {
     /// The names of all outcomes.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "written",
         "queued",
         "held",
@@ -276,6 +278,7 @@ impl DeliveryOutcome {
         "on_its_way",
         "ended_before",
         "no_member",
+        "not_remembered",
     ];
 
     /// Returns its name.
@@ -293,6 +296,7 @@ impl DeliveryOutcome {
             Self::OnItsWay { .. } => "on_its_way",
             Self::EndedBefore { .. } => "ended_before",
             Self::NoMember => "no_member",
+            Self::NotRemembered => "not_remembered",
         }
     }
 }

@@ -9,23 +9,20 @@ const address = (...parts) => ['#explain', ...parts.map(encodeURIComponent)].joi
 // The start of a connection's id, which leads to what is known of it.
 export const linkToConnection = (client) => element('a', { href: address('connection', client) }, shortId(client));
 
-// The link to whom a publication reached.
-export const linkToPublication = (room, offset) => element('a', { href: address('publication', room, String(offset)) }, `offset ${offset}`);
-
 // The body of the call that a question is.
-function bodyOf([kind, name, offset]) {
+function bodyOf([kind, name, offset, client]) {
   if (kind === 'connection') return { client: name };
   if (kind === 'room') return { channel: name };
-  return { channel: name, offset: Number(offset), limit: PER_PAGE };
+  return { channel: name, offset: Number(offset), limit: PER_PAGE, ...(client ? { client } : {}) };
 }
 
 export function explain(root, { question }) {
   let isStopped = false;
-  const [kind, name = '', offset = ''] = question;
+  const [kind, name = '', offset = '', client = ''] = question;
   const error = element('p', { className: 'error', role: 'alert' });
   const answer = element('section', { className: 'card', hidden: true });
-  root.append(form(kind, name, offset), error, answer);
   const load = async () => {
+    error.textContent = '';
     try {
       const result = await call('explain', bodyOf(question));
       if (isStopped) return;
@@ -35,6 +32,7 @@ export function explain(root, { question }) {
       error.textContent = refused.message;
     }
   };
+  root.append(form(kind === 'connection' ? [name, '', ''] : [client, name, offset], load), error, answer);
   if (kind) load();
   return {
     stop: () => {
@@ -43,15 +41,14 @@ export function explain(root, { question }) {
   };
 }
 
-function form(kind, name, offset) {
+function form([ofWhom, where, which], again) {
   const input = (words, value, more = {}) => {
     const field = element('input', { value, autocomplete: 'off', spellcheck: false, ...more });
     return [field, element('label', {}, element('span', {}, words), field)];
   };
-  const isConnection = kind === 'connection';
-  const [client, ofClient] = input('Connection', isConnection ? name : '', { placeholder: 'its whole id' });
-  const [room, ofRoom] = input('Room', isConnection ? '' : name);
-  const [at, ofOffset] = input('Offset', offset, { inputMode: 'numeric', pattern: '[0-9]*' });
+  const [client, ofClient] = input('Connection', ofWhom, { placeholder: 'its whole id' });
+  const [room, ofRoom] = input('Room', where);
+  const [at, ofOffset] = input('Offset', which, { inputMode: 'numeric', pattern: '[0-9]*' });
   const made = element(
     'form',
     { className: 'card' },
@@ -63,9 +60,13 @@ function form(kind, name, offset) {
   );
   made.addEventListener('submit', (event) => {
     event.preventDefault();
-    if (client.value) location.hash = address('connection', client.value.trim());
-    else if (room.value && at.value) location.hash = address('publication', room.value, at.value);
-    else if (room.value) location.hash = address('room', room.value);
+    const id = client.value.trim();
+    let wanted = '#explain';
+    if (room.value && at.value) wanted = address('publication', room.value, at.value, ...(id ? [id] : []));
+    else if (id) wanted = address('connection', id);
+    else if (room.value) wanted = address('room', room.value);
+    if (location.hash === wanted) again();
+    else location.hash = wanted;
   });
   return made;
 }
@@ -83,9 +84,10 @@ function shown(question, result) {
 function facts(of) {
   const rows = [];
   const add = (name, value) => {
-    if (value === null || value === '' || Array.isArray(value)) return;
-    if (typeof value === 'object') Object.entries(value).forEach(([part, inner]) => add(`${name} ${part}`, inner));
-    else rows.push([name.replaceAll('_', ' '), name.endsWith('_ms') ? new Date(value).toLocaleString() : String(value)]);
+    if (value === null || value === '' || (Array.isArray(value) && typeof value[0] !== 'string')) return;
+    if (Array.isArray(value)) rows.push([name, value.join(', ')]);
+    else if (typeof value === 'object') Object.entries(value).forEach(([part, inner]) => add(`${name} ${part}`, inner));
+    else rows.push([name.replace(/_ms$/, '').replaceAll('_', ' '), name.endsWith('_ms') ? new Date(value).toLocaleString() : String(value)]);
   };
   Object.entries(of).forEach(([name, value]) => add(name, value));
   (of.limits ?? []).forEach(({ limit, times }) => rows.push([`limit ${limit}`, `exceeded ${count(times)} times`]));
@@ -125,7 +127,8 @@ function deliveries(question, first) {
   const wrong = element('p', { className: 'error', role: 'alert' });
   more.addEventListener('click', async () => {
     try {
-      const page = await call('explain', { ...bodyOf(question), cursor });
+      const page = await call('explain', { ...bodyOf(question), epoch: first.publication.epoch, cursor });
+      if (!page.publication) throw new Error(page.why);
       all.push(...page.deliveries);
       ({ cursor } = page);
       list.show(all);

@@ -366,8 +366,11 @@ impl Hub {
         }
         self.tell(slot, &ServerMessage::Filtered { events: &events });
         if let Some(open) = self.conns[slot].open_mut() {
+            let is_another = *open.events != *events;
             open.events = events.into_boxed_slice();
-            self.registry.filter_changed(slot);
+            if is_another {
+                self.registry.filter_changed(slot);
+            }
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The accounts of connections that end: what they were is remembered before it is gone.
 
 use super::Hub;
-use crate::connection::Stage;
 use crate::connection::outbox::Queue;
+use crate::connection::{Phase, Stage};
 use crate::effect::End;
 use crate::explain::{ENDED_ROOMS, EndAccount};
 use crate::ids::Slot;
@@ -14,12 +14,11 @@ impl Hub {
     /// Remembers a connection as it is, before it leaves its phase to close or to end. Only the first time counts.
     pub(super) fn note_ending(&mut self, slot: Slot) {
         let conn = &self.conns[slot];
-        if conn.record.ending.is_some() {
+        // Of one that never was open there is nothing to tell, and those who only knock would have all others forgotten.
+        if conn.record.ending.is_some() || matches!(conn.phase, Phase::Handshaking(_)) {
             return;
         }
-        let mut account = self.account_of(conn);
-        account.more_rooms = account.rooms.len().saturating_sub(ENDED_ROOMS);
-        account.rooms.drain(..account.more_rooms);
+        let mut account = self.account_of(conn, ENDED_ROOMS);
         if conn.open().is_some_and(|open| matches!(open.stage, Stage::Joining(_))) {
             // The reply to `connect`, and what waits behind it, is not sent any more.
             let joined = account.rooms.iter_mut().filter_map(|room| room.joined.as_mut());
@@ -30,6 +29,7 @@ impl Hub {
         {
             joined.sent_through = joined.sent_through.min(*prev);
         }
+        account.state = "closing";
         let number = self.ended.add(account);
         self.conns[slot].record.ending = Some(number);
     }

@@ -1,8 +1,9 @@
 //! Accounts of connections, and of what came of a publication for each of them: derived from the state, and nothing is changed.
 
 use super::Hub;
-use super::registry::MemberSince;
+use super::registry::{MemberSince, MembershipEntry};
 use crate::connection::deadlines::Timer;
+use crate::connection::frame::Frame;
 use crate::connection::outbox::Queue;
 use crate::connection::{Conn, Stage};
 use crate::explain::{
@@ -11,7 +12,7 @@ use crate::explain::{
 };
 use crate::ids::{ClientId, Slot, index};
 use crate::names::UserId;
-use crate::protocol::ServerMessage;
+use crate::protocol::{Protocol, ServerMessage};
 use crate::publication::{EpochText, LogPosition};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,21 +22,22 @@ impl Hub {
     pub fn account(&self, client: ClientId) -> Option<ConnectionAccount> {
         let Some(slot) = self.clients.get(&client) else { return self.ended.find(client).cloned() };
         let conn = &self.conns[*slot];
+        if let Some(number) = conn.record.ending {
+            return self.ended.get(number).cloned();
+        }
         let left = |timer: Timer| {
             let at = conn.deadlines.get(timer).time()?;
             Some((timer.name(), at.since(self.now.mono)))
         };
         let deadlines = Timer::ALL.into_iter().filter_map(left).collect();
-        Some(ConnectionAccount { deadlines, ..self.account_of(conn) })
+        Some(ConnectionAccount { deadlines, ..self.account_of(conn, usize::MAX) })
     }
 
-    /// The account of a connection: of one that closes, as it was when it began to.
-    pub(super) fn account_of(&self, conn: &Conn) -> ConnectionAccount {
-        if let Some(account) = conn.record.ending.and_then(|number| self.ended.get(number)) {
-            return ConnectionAccount { state: "closing", ..account.clone() };
-        }
+    /// The account of a connection, with so many of its rooms at most: those that it has begun to join last.
+    pub(super) fn account_of(&self, conn: &Conn, rooms: usize) -> ConnectionAccount {
         let record = &conn.record;
         let (queue, open) = (conn.queue(), conn.open());
+        let (rooms, more_rooms) = self.registry.latest_accounts(conn.id.slot, rooms);
         ConnectionAccount {
             conn: conn.id,
             client: conn.client,
@@ -43,8 +45,8 @@ impl Hub {
             protocol: conn.protocol.name(),
             state: conn.state_name(),
             since_ms: record.since_ms,
-            rooms: self.membership_accounts(conn.id.slot).collect(),
-            more_rooms: 0,
+            rooms: rooms.map(membership_account).collect(),
+            more_rooms,
             events: open.map_or_else(Vec::new, |open| open.events.to_vec()),
             queued_bytes: queue.map_or(0, Queue::bytes),
             queued_frames: queue.map_or(0, Queue::len),
@@ -59,15 +61,6 @@ impl Hub {
 
     fn user_of<'a>(&'a self, conn: &'a Conn) -> &'a UserId {
         conn.open().map_or(&self.anonymous, |open| &open.info.user)
-    }
-
-    /// The accounts of a connection's memberships, in the order in which it has them.
-    pub(super) fn membership_accounts(&self, slot: Slot) -> impl Iterator<Item = MembershipAccount> {
-        self.registry.accounts(slot).map(|(room, reasons, since)| MembershipAccount {
-            room: room.clone(),
-            joined: since.map(joined_account),
-            reasons: reasons.names().collect(),
-        })
     }
 
     /// The position that the members of a room have come to; `None` when there are none.
@@ -104,21 +97,36 @@ impl Hub {
     ) -> (Vec<DeliveryAccount>, Option<DeliveryPlace>) {
         let mut slots: Vec<Slot> =
             self.registry.members(&publication.room).filter(|slot| index(slot.index()) >= first).collect();
-        let mut next = None;
         if slots.len() > most {
-            let (_, after, _) = slots.select_nth_unstable(most);
-            next = Some(DeliveryPlace::Member(index(after.index())));
-            slots.truncate(most);
+            slots.select_nth_unstable(most);
+            slots.truncate(most + 1);
         }
         slots.sort_unstable();
-        (slots.into_iter().map(|slot| self.delivery_to(publication, &self.conns[slot])).collect(), next)
+        let mut frames = self.frames_of(publication);
+        let mut deliveries = Vec::new();
+        for slot in slots {
+            if deliveries.len() == most || frames.compared > COMPARED_BYTES {
+                return (deliveries, Some(DeliveryPlace::Member(index(slot.index()))));
+            }
+            deliveries.push(self.delivery_to(&mut frames, &self.conns[slot]));
+        }
+        (deliveries, None)
+    }
+
+    fn frames_of<'a>(&self, publication: &'a PublicationAccount) -> PublicationFrames<'a> {
+        PublicationFrames {
+            publication,
+            unix_ms: self.now.unix_ms,
+            frames: [const { None }; Protocol::COUNT],
+            compared: 0,
+        }
     }
 
     /// What came of a publication for one connection; `None` when the connection is not known.
     pub fn delivery(&self, publication: &PublicationAccount, client: ClientId) -> Option<DeliveryAccount> {
         match self.clients.get(&client) {
             Some(slot) if self.conns[*slot].record.ending.is_none() => {
-                Some(self.delivery_to(publication, &self.conns[*slot]))
+                Some(self.delivery_to(&mut self.frames_of(publication), &self.conns[*slot]))
             }
             _ => self.account(client).map(|account| self.delivery_of(publication, &account)),
         }
@@ -131,11 +139,11 @@ impl Hub {
         delivery_to_ended(publication, account, unwritten)
     }
 
-    fn delivery_to(&self, publication: &PublicationAccount, conn: &Conn) -> DeliveryAccount {
-        let outcome = match self.registry.account_in(conn.id.slot, &publication.room) {
-            None => DeliveryOutcome::NoMember,
+    fn delivery_to(&self, frames: &mut PublicationFrames<'_>, conn: &Conn) -> DeliveryAccount {
+        let outcome = match self.registry.account_in(conn.id.slot, &frames.publication.room) {
+            None => return no_member(conn.client, DeliveryOutcome::NoMember),
             Some(None) => DeliveryOutcome::Joining,
-            Some(Some((since, sent_through))) => self.outcome(publication, conn, since, sent_through),
+            Some(Some((since, sent_through))) => outcome(frames, conn, since, sent_through),
         };
         DeliveryAccount {
             client: conn.client,
@@ -145,41 +153,75 @@ impl Hub {
             ended: None,
         }
     }
+}
 
-    fn outcome(
-        &self,
-        publication: &PublicationAccount,
-        conn: &Conn,
-        since: MemberSince,
-        sent_through: LogPosition,
-    ) -> DeliveryOutcome {
-        let joined = joined_account((since, sent_through));
-        match place(&joined, publication) {
-            PublicationPlace::Before => DeliveryOutcome::JoinedLater { at: since.offset },
-            PublicationPlace::After => DeliveryOutcome::OnItsWay { at: sent_through.offset },
-            PublicationPlace::Filtered => DeliveryOutcome::FilterChanged,
-            PublicationPlace::Live if conn.open().is_some_and(|open| leaves_out(&open.events, publication)) => {
-                DeliveryOutcome::Filtered
-            }
-            place => self.written_or_waiting(publication, conn, matches!(place, PublicationPlace::Live)),
-        }
-    }
+/// The bytes of waiting frames that are compared for one page, at most, and those of one more connection.
+const COMPARED_BYTES: usize = 4 << 20;
 
-    /// The outcome of a publication that was put into a connection's outbox, or is part of a reply that was.
-    fn written_or_waiting(&self, publication: &PublicationAccount, conn: &Conn, is_live: bool) -> DeliveryOutcome {
-        let Some(open) = conn.open().filter(|open| !matches!(open.stage, Stage::Joining(_))) else {
-            return DeliveryOutcome::AwaitsReply;
-        };
-        let queue = open.outbox.queue();
-        let message = ServerMessage::Publication { room: &publication.room, publication: &publication.publication };
-        let frame = conn.protocol.encode(&message, self.now.unix_ms).filter(|_| is_live);
-        match frame.map(|frame| queue.has(&frame)) {
-            _ if queue.is_empty() => DeliveryOutcome::FullyWritten,
-            Some(false) => DeliveryOutcome::FullyWritten,
-            Some(true) if conn.protocol.names_publications() => DeliveryOutcome::Queued,
-            _ => DeliveryOutcome::Sent { unwritten: queue.len() as u64 },
-        }
+/// A publication, with its frame in each protocol that was needed so far.
+struct PublicationFrames<'a> {
+    publication: &'a PublicationAccount,
+    unix_ms: u64,
+    frames: [Option<Option<Frame>>; Protocol::COUNT],
+    /// The bytes of waiting frames that it was compared with.
+    compared: usize,
+}
+
+impl PublicationFrames<'_> {
+    /// Whether the frame for a protocol is in a queue; `None` when the protocol has none.
+    fn is_in(&mut self, queue: &Queue, protocol: &Protocol) -> Option<bool> {
+        let PublicationAccount { room, publication, .. } = self.publication;
+        let encode = || protocol.encode(&ServerMessage::Publication { room, publication }, self.unix_ms);
+        let frame = self.frames[protocol.number()].get_or_insert_with(encode).as_ref()?;
+        self.compared += queue.bytes();
+        Some(queue.has(frame))
     }
+}
+
+/// What came of a publication for a member.
+fn outcome(
+    frames: &mut PublicationFrames<'_>,
+    conn: &Conn,
+    since: MemberSince,
+    sent_through: LogPosition,
+) -> DeliveryOutcome {
+    let publication = frames.publication;
+    match place(&joined_account((since, sent_through)), publication) {
+        PublicationPlace::Before => DeliveryOutcome::JoinedLater { at: since.offset },
+        PublicationPlace::OtherLog => DeliveryOutcome::OnItsWay { at: None },
+        PublicationPlace::After => DeliveryOutcome::OnItsWay { at: Some(sent_through.offset) },
+        PublicationPlace::Filtered => DeliveryOutcome::FilterChanged,
+        PublicationPlace::Live if conn.open().is_some_and(|open| leaves_out(&open.events, publication)) => {
+            DeliveryOutcome::Filtered
+        }
+        place => written_or_waiting(frames, conn, matches!(place, PublicationPlace::Live)),
+    }
+}
+
+/// The outcome of a publication that was put into a connection's outbox, or is part of a reply that was.
+fn written_or_waiting(frames: &mut PublicationFrames<'_>, conn: &Conn, is_live: bool) -> DeliveryOutcome {
+    let Some(open) = conn.open().filter(|open| !matches!(open.stage, Stage::Joining(_))) else {
+        return DeliveryOutcome::AwaitsReply;
+    };
+    let queue = open.outbox.queue();
+    if queue.is_empty() {
+        return DeliveryOutcome::FullyWritten;
+    }
+    // What was missed may be part of a reply, whose frame it does not tell.
+    match is_live.then(|| frames.is_in(queue, &conn.protocol)).flatten() {
+        Some(false) => DeliveryOutcome::FullyWritten,
+        Some(true) if conn.protocol.names_publications() => DeliveryOutcome::Queued,
+        _ => DeliveryOutcome::Sent { unwritten: queue.len() as u64 },
+    }
+}
+
+/// The account of a connection that is not in the room, of which who asks about the room learns nothing else.
+fn no_member(client: ClientId, outcome: DeliveryOutcome) -> DeliveryAccount {
+    DeliveryAccount { client, user: UserId::anonymous(), protocol: "", outcome, ended: None }
+}
+
+fn membership_account((room, reasons, since): MembershipEntry<'_>) -> MembershipAccount {
+    MembershipAccount { room: room.clone(), joined: since.map(joined_account), reasons: reasons.names().collect() }
 }
 
 fn joined_account((since, sent_through): (MemberSince, LogPosition)) -> JoinedAccount {
@@ -197,11 +239,13 @@ fn joined_account((since, sent_through): (MemberSince, LogPosition)) -> JoinedAc
 fn delivery_to_ended(publication: &PublicationAccount, account: &ConnectionAccount, unwritten: u64) -> DeliveryAccount {
     let joined = account.rooms.iter().find(|at| at.room == publication.room).map(|at| at.joined.as_ref());
     let outcome = match joined {
-        None => DeliveryOutcome::NoMember,
+        None if account.more_rooms > 0 => return no_member(account.client, DeliveryOutcome::NotRemembered),
+        None => return no_member(account.client, DeliveryOutcome::NoMember),
         Some(None) => DeliveryOutcome::Joining,
         Some(Some(joined)) => match place(joined, publication) {
             PublicationPlace::Before => DeliveryOutcome::JoinedLater { at: joined.joined_at },
-            PublicationPlace::After => DeliveryOutcome::EndedBefore { at: joined.sent_through },
+            PublicationPlace::OtherLog => DeliveryOutcome::EndedBefore { at: None },
+            PublicationPlace::After => DeliveryOutcome::EndedBefore { at: Some(joined.sent_through) },
             PublicationPlace::Filtered => DeliveryOutcome::FilterChanged,
             PublicationPlace::Live if leaves_out(&account.events, publication) => DeliveryOutcome::Filtered,
             PublicationPlace::Live | PublicationPlace::Replayed if unwritten == 0 => DeliveryOutcome::FullyWritten,
@@ -229,13 +273,15 @@ enum PublicationPlace {
     Live,
     /// Behind those.
     After,
+    /// In another log than the one that the member had come to: a log that begins anew takes its members along, so it is a newer
+    /// one.
+    OtherLog,
 }
 
 fn place(joined: &JoinedAccount, publication: &PublicationAccount) -> PublicationPlace {
     let offset = publication.offset();
     if *joined.epoch != *publication.epoch() {
-        // A log that begins anew takes its members along: who is still in an older one has not come to it.
-        PublicationPlace::After
+        PublicationPlace::OtherLog
     } else if offset > joined.sent_through {
         PublicationPlace::After
     } else if offset > joined.joined_at && joined.filter_changed_at.is_some_and(|at| offset <= at) {

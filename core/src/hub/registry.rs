@@ -49,6 +49,10 @@ pub(super) struct MemberSince {
     pub filter_changed_at: u64,
 }
 
+/// A room of a connection, with why it is in it, and where it is a member, since when, and the position up to which it has had
+/// everything.
+pub(super) type MembershipEntry<'a> = (&'a RoomName, Reasons, Option<(MemberSince, LogPosition)>);
+
 #[derive(Clone, Debug)]
 enum MembershipState {
     /// The home has not confirmed it: the connection is no member yet and receives nothing.
@@ -265,18 +269,20 @@ impl Registry {
             .map(|membership| (self.room(membership), membership.wanted, membership.watches))
     }
 
-    /// The rooms of a connection, with why it is in each, and where it is a member, since when, and the position up to which it
-    /// has had everything.
-    pub fn accounts(
-        &self,
-        slot: Slot,
-    ) -> impl DoubleEndedIterator<Item = (&RoomName, Reasons, Option<(MemberSince, LogPosition)>)> {
-        self.memberships_of(slot)
-            .iter()
-            .map(|membership| (self.room(membership), membership.wanted, self.account(membership)))
+    /// The rooms that a connection has begun to join last, at most so many, and how many that leaves out.
+    pub fn latest_accounts(&self, slot: Slot, most: usize) -> (impl Iterator<Item = MembershipEntry<'_>>, usize) {
+        let mut memberships: Vec<&Membership> = self.memberships_of(slot).iter().collect();
+        let left_out = memberships.len().saturating_sub(most);
+        if left_out > 0 {
+            memberships.sort_unstable_by_key(|membership| membership.join.0);
+            memberships.drain(..left_out);
+        }
+        let account = |membership| (self.room(membership), membership.wanted, self.account(membership));
+        (memberships.into_iter().map(account), left_out)
     }
 
-    /// As [`Registry::accounts`], of one room; `None` where the connection is not in it, nor joins it.
+    /// Since when a connection is a member of a room, and the position up to which it has had everything; `None` within where it
+    /// joins the room, and without where it does neither.
     pub fn account_in(&self, slot: Slot, room: &str) -> Option<Option<(MemberSince, LogPosition)>> {
         self.find_membership(slot, room).map(|at| self.account(&self.slots[slot.index()][at]))
     }

@@ -106,6 +106,8 @@ impl Hub {
         if let Some(limit) = self.conns[slot].open().and_then(held) {
             self.count_limit_of(slot, limit);
             self.close(slot, CloseCause::Unanswered);
+        } else {
+            self.conns[slot].record.overflow = None;
         }
     }
 

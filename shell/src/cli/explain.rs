@@ -5,7 +5,7 @@ use super::target::{RemoteServer, Variables};
 use crate::observe::log;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value};
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
 const ROOM: &str = "room";
@@ -50,14 +50,27 @@ pub(super) fn run(flags: &ArgMatches, variables: &Variables) -> Result<(), Comma
         let body_text = Value::Object(body.clone()).to_string();
         let answer = block_on(target.call("explain", body_text, PATIENCE))?;
         let is_first = !body.contains_key("cursor");
-        let text = if flags.get_flag(JSON) { format!("{answer}\n") } else { words(&answer, is_first) };
-        log::print(io::stdout(), text);
-        match answer["cursor"].as_str() {
-            Some(next) => body.insert("cursor".into(), next.into()),
-            None => break,
-        };
+        if !is_first && answer["publication"].is_null() {
+            let why = plain(&answer["why"]);
+            return Err(CommandError::Failed(format!("the list is not complete: {why}")));
+        }
+        let text =
+            if flags.get_flag(JSON) { log::escaped(&answer.to_string()).into() } else { words(&answer, is_first) };
+        // Nobody reads on: what is left need not be asked for.
+        if print(&text).is_err() {
+            return Ok(());
+        }
+        let Some(next) = answer["cursor"].as_str() else { return Ok(()) };
+        body.insert("cursor".into(), next.into());
+        // The next page is to be about the same publication.
+        body.insert("epoch".into(), answer["publication"]["epoch"].clone());
     }
-    Ok(())
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    out.flush()
 }
 
 /// The body of the call.

@@ -1,14 +1,18 @@
 //! Accounts of connections, publications and rooms as JSON, each with a sentence for a person.
 
 use super::delivery_cursor;
+use super::question::Question;
 use parlor_core::explain::{
-    ConnectionAccount, DeliveryAccount, DeliveryOutcome, DeliveryPage, ENDED_CONNECTIONS, LogAccount,
+    ConnectionAccount, DeliveryAccount, DeliveryOutcome, DeliveryPage, ENDED_CONNECTIONS, ENDED_ROOMS, LogAccount,
     MembershipAccount, PublicationAccount, RoomAccount, UnknownPublication,
 };
-use parlor_core::{Now, RoomName};
+use parlor_core::{ClientId, Now};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// The characters of an event that are told, at most.
+const EVENT_CHARACTERS: usize = 100;
 
 /// A connection, or that there is none.
 pub(super) fn connection(account: Option<&ConnectionAccount>, address: Option<IpAddr>, now: Now) -> Value {
@@ -18,6 +22,7 @@ pub(super) fn connection(account: Option<&ConnectionAccount>, address: Option<Ip
         );
         return json!({"connection": null, "why": why});
     };
+    let last_round_trip = (account.pings.answered > 0).then_some(account.pings.last_round_trip.as_secs_f64());
     let timer = |(name, left): &(&str, Duration)| json!({"timer": name, "in_seconds": left.as_secs_f64()});
     let end = account.end.as_ref().map(|end| {
         json!({
@@ -40,7 +45,7 @@ pub(super) fn connection(account: Option<&ConnectionAccount>, address: Option<Ip
             "pings": {
                 "sent": account.pings.sent,
                 "answered": account.pings.answered,
-                "last_seconds": account.pings.last_round_trip.as_secs_f64(),
+                "last_seconds": last_round_trip,
             },
             "limits": account.limits.iter().map(|(limit, times)| json!({"limit": limit.name(), "times": times})).collect::<Vec<_>>(),
             "deadlines": account.deadlines.iter().map(timer).collect::<Vec<_>>(),
@@ -82,12 +87,15 @@ fn connection_words(account: &ConnectionAccount, now: Now) -> String {
             end.reason
         );
     }
-    let waiting = match (queued_bytes, account.blocked) {
+    let mut waiting = match (queued_bytes, account.blocked) {
         (0, _) => String::from("nothing waits for its socket"),
         (bytes, false) => format!("{bytes} bytes in {queued_frames} frames wait to be written"),
         (bytes, true) => format!("{bytes} bytes in {queued_frames} frames wait for its socket, which takes no more"),
     };
-    format!("{} for {:.1} s; {waiting}", account.state, lasted(now.unix_ms))
+    if account.state == "closing" {
+        waiting += ", as it was when it began to close";
+    }
+    format!("{}; it came {:.1} s ago; {waiting}", account.state, lasted(now.unix_ms))
 }
 
 /// A room.
@@ -140,8 +148,13 @@ fn log_value(log: &LogAccount) -> Value {
     })
 }
 
-/// A publication, and a page of the connections that it was for.
-pub(super) fn publication(account: &PublicationAccount, page: &DeliveryPage, now: Now) -> Value {
+/// A publication, and a page of the connections that it was for, or the one that is asked about.
+pub(super) fn publication(
+    account: &PublicationAccount,
+    page: &DeliveryPage,
+    client: Option<ClientId>,
+    now: Now,
+) -> Value {
     let age = u64::try_from(account.age.as_millis()).unwrap_or(u64::MAX);
     let publisher =
         account.publisher().map(|(client, user)| json!({"client": client.to_string(), "user": user.as_str()}));
@@ -152,22 +165,38 @@ pub(super) fn publication(account: &PublicationAccount, page: &DeliveryPage, now
             "offset": account.offset(),
             "time_ms": now.unix_ms.saturating_sub(age),
             "bytes": account.bytes(),
-            "event": account.event,
+            "event": account.event.as_deref().map(cut),
             "publisher": publisher,
             "newer": account.newer,
         },
         "deliveries": page.deliveries.iter().map(delivery).collect::<Vec<_>>(),
         "why": format!(
-            "published {:.1} s ago; {} newer ones are retained; members, and those of the last {ENDED_CONNECTIONS} that ended \
-             which were members, are listed",
+            "published {:.1} s ago, retained, and {} newer; {}",
             account.age.as_secs_f64(),
-            account.newer
+            account.newer,
+            listed(page, client)
         ),
     });
     if let Some(next) = page.next {
         answer["cursor"] = delivery_cursor::written(next).into();
     }
     answer
+}
+
+/// The connections that are listed, in words.
+fn listed(page: &DeliveryPage, client: Option<ClientId>) -> String {
+    match client {
+        None => format!("listed are members, and those of the last {ENDED_CONNECTIONS} that ended which were members"),
+        Some(_) if page.deliveries.is_empty() => {
+            format!("no connection has this id, nor had one of the last {ENDED_CONNECTIONS} that ended")
+        }
+        Some(_) => String::from("listed is this connection"),
+    }
+}
+
+/// The start of a word of a client, which may be long.
+fn cut(word: &str) -> &str {
+    word.char_indices().nth(EVENT_CHARACTERS).map_or(word, |(end, _)| &word[..end])
 }
 
 fn delivery(account: &DeliveryAccount) -> Value {
@@ -196,18 +225,36 @@ fn delivery_words(outcome: DeliveryOutcome) -> String {
                 .into()
         }
         DeliveryOutcome::JoinedLater { at } => {
-            format!("the connection joined behind it, at offset {at}, and was not sent it as missed")
+            format!(
+                "the connection joined after it, at offset {at}, and was not sent it as missed; whether it was in the room \
+                 before that is not known"
+            )
         }
         DeliveryOutcome::Joining => "the connection is joining the room".into(),
-        DeliveryOutcome::OnItsWay { at } => format!("it is on its way: the connection has come to offset {at}"),
-        DeliveryOutcome::EndedBefore { at } => format!("the connection ended before: it had come to offset {at}"),
-        DeliveryOutcome::NoMember => "the connection is not in the room".into(),
+        DeliveryOutcome::OnItsWay { at: Some(at) } => {
+            format!("it is on its way: the connection has come to offset {at}")
+        }
+        DeliveryOutcome::OnItsWay { at: None } => {
+            "it is on its way: the connection has come to no place in this log".into()
+        }
+        DeliveryOutcome::EndedBefore { at: Some(at) } => {
+            format!("the connection ended before: it had come to offset {at}")
+        }
+        DeliveryOutcome::EndedBefore { at: None } => "the connection ended before this log began".into(),
+        DeliveryOutcome::NoMember => "the connection is not in the room, or was not when it ended".into(),
+        DeliveryOutcome::NotRemembered => {
+            format!("the connection ended in more rooms than the {ENDED_ROOMS} that are remembered")
+        }
     }
 }
 
 /// A publication of which nothing is known.
-pub(super) fn unknown_publication(room: &RoomName, offset: u64, unknown: &UnknownPublication) -> Value {
+pub(super) fn unknown_publication(question: &Question, unknown: &UnknownPublication) -> Value {
+    let Question::Publication { room, offset, .. } = question else { return Value::Null };
     let why = match unknown {
+        UnknownPublication::NotRetained(Some(oldest)) if offset > oldest => {
+            format!("no publication that the log of {room} retains has the offset {offset}")
+        }
         UnknownPublication::NoLog => format!("{room} has no log, or none any more: not known any more"),
         UnknownPublication::OtherEpoch(epoch) => {
             format!("the log of {room} has the epoch {epoch}; what was published in another one is not known any more")

@@ -2,30 +2,56 @@
 
 use super::accounts;
 use super::question::Question;
+use crate::net::client_socket::ClientSocket;
+use crate::runtime::host::Host;
 use crate::runtime::shard::ShardRuntime;
-use parlor_core::explain::{DeliveryPage, DeliveryPlace, PublicationAccount};
+use parlor_core::explain::{
+    ConnectionAccount, DeliveryPage, DeliveryPlace, PublicationAccount, RoomAccount, UnknownPublication,
+};
 use parlor_core::{ClientId, Shard};
 use serde_json::Value;
+use std::net::IpAddr;
 
-/// The answer; None while the shard begins anew.
+/// The accounts that answer a question.
+enum Explained {
+    Connection(Option<ConnectionAccount>, Option<IpAddr>),
+    Room(RoomAccount),
+    Publication(PublicationAccount, DeliveryPage),
+    UnknownPublication(UnknownPublication),
+}
+
+/// The answer; None while the shard begins anew. It is written outside of the shard's turn.
 pub(super) fn answer(question: &Question, shard: &ShardRuntime) -> Option<Value> {
-    shard.enter(|host, now| match question {
-        Question::Connection(client) => {
-            let account = host.shard().explain_connection(*client);
-            let address = account.as_ref().and_then(|account| host.address_of(account.conn, *client));
-            accounts::connection(account.as_ref(), address, now)
+    let now = shard.clock.now();
+    Some(match (shard.enter(|host, _| explained(host, question))?, question) {
+        (Explained::Connection(account, address), _) => accounts::connection(account.as_ref(), address, now),
+        (Explained::Room(account), _) => accounts::room(&account),
+        (Explained::Publication(account, page), question) => {
+            accounts::publication(&account, &page, question.client(), now)
         }
-        Question::Room(room) => accounts::room(&host.shard().explain_room(room)),
+        (Explained::UnknownPublication(unknown), question) => accounts::unknown_publication(question, &unknown),
+    })
+}
+
+fn explained(host: &Host<ClientSocket>, question: &Question) -> Explained {
+    let shard = host.shard();
+    match question {
+        Question::Connection(client) => {
+            let account = shard.explain_connection(*client);
+            let address = account.as_ref().and_then(|account| host.address_of(account.conn, *client));
+            Explained::Connection(account, address)
+        }
+        Question::Room(room) => Explained::Room(shard.explain_room(room)),
         Question::Publication { room, epoch, offset, client, from, limit } => {
-            match host.shard().explain_publication(room, epoch, *offset) {
-                Ok(publication) => {
-                    let page = page(host.shard(), &publication, *client, *from, *limit);
-                    accounts::publication(&publication, &page, now)
+            match shard.explain_publication(room, epoch, *offset) {
+                Ok(account) => {
+                    let page = page(shard, &account, *client, *from, *limit);
+                    Explained::Publication(account, page)
                 }
-                Err(unknown) => accounts::unknown_publication(room, *offset, &unknown),
+                Err(unknown) => Explained::UnknownPublication(unknown),
             }
         }
-    })
+    }
 }
 
 /// The connections that a publication was for, or the one that is asked about.

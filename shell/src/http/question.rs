@@ -5,13 +5,17 @@ use parlor_core::api::{self, Command};
 use parlor_core::error::{Error, ErrorCode};
 use parlor_core::explain::DeliveryPlace;
 use parlor_core::{ClientId, Config, RoomName};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde_json::{Number, json};
 
 /// The connections on a page, unless `limit` is given.
 const PAGE: usize = 100;
 /// The greatest `limit`.
 pub(crate) const PAGE_MOST: usize = 1_000;
+
+/// The least number that no `u64` holds: 2^64.
+const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
 /// The subject of a question.
 #[derive(Debug)]
@@ -40,17 +44,26 @@ struct ExplainBody {
     channel: Option<String>,
     #[serde(deserialize_with = "given")]
     epoch: Option<String>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "given_integer")]
     offset: Option<u64>,
     #[serde(deserialize_with = "given")]
     cursor: Option<String>,
-    #[serde(deserialize_with = "given")]
-    limit: Option<usize>,
+    #[serde(deserialize_with = "given_integer")]
+    limit: Option<u64>,
 }
 
 /// Reads a field that may be left out, and may not be null: a question with null would be another one.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// The same of an integer, in whatever way it is written as JSON: `7`, `7.0` and `70e-1` are one number.
+fn given_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is checked before")]
+    let whole = |real: f64| (real.fract() == 0.0 && (0.0..TOO_LARGE).contains(&real)).then_some(real as u64);
+    let integer = number.as_u64().or_else(|| number.as_f64().and_then(whole));
+    integer.map(Some).ok_or_else(|| D::Error::custom(format_args!("{number} is no integer from 0 to {}", u64::MAX)))
 }
 
 impl Question {
@@ -66,7 +79,7 @@ impl Question {
             serde_json::from_slice(body).map_err(|error| bad(&format!("the body: {error}")))?;
         let client = client.map(|client| parse_client(&client)).transpose()?;
         let Some(channel) = channel else {
-            let client = client.ok_or_else(|| bad("expected client, or channel, or channel, epoch and offset"))?;
+            let client = client.ok_or_else(|| bad("expected client, or channel, or channel and offset"))?;
             return match (&epoch, offset, &cursor, limit) {
                 (None, None, None, None) => Ok(Self::Connection(client)),
                 _ => Err(bad("epoch, offset, cursor and limit are about a publication, whose channel is missing")),
@@ -83,11 +96,20 @@ impl Question {
             None => DeliveryPlace::Member(0),
             Some(text) => delivery_cursor::parse(&text).ok_or_else(|| bad("cursor is none of an earlier answer"))?,
         };
-        let limit = limit.unwrap_or(PAGE);
+        let limit = limit.map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         if !(1..=PAGE_MOST).contains(&limit) {
             return Err(bad(&format!("limit is {limit}; expected from 1 to {PAGE_MOST}")));
         }
         Ok(Self::Publication { room, epoch: epoch.unwrap_or_default(), offset, client, from, limit })
+    }
+
+    /// The one connection that it is about, if it is about one.
+    pub(super) fn client(&self) -> Option<ClientId> {
+        match self {
+            Self::Connection(client) => Some(*client),
+            Self::Room(_) => None,
+            Self::Publication { client, .. } => *client,
+        }
     }
 
     /// The room that it is about; None where it is about a connection, in whatever rooms that is.

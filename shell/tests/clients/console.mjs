@@ -119,6 +119,11 @@ async function aRoom(browser, own) {
   const offsets = ['offset 4', 'offset 3', 'offset 2', 'offset 1'];
   await eventually('each once', texts(page, '.messages .about span:first-child'), offsets);
   await picture(page, 'room');
+  await go(page, 'explain/publication/plans/3');
+  await page.getByText('the system has taken all of it for the connection').first().waitFor();
+  await page.locator('td[data-label=Connection] a').first().click();
+  await page.getByText('nothing waits for its socket').waitFor();
+  await picture(page, 'explain');
   client.close();
   await go(page, 'connections');
   await page.getByText('peer close').first().waitFor();
@@ -219,7 +224,7 @@ async function manyRooms(browser, own) {
 async function narrowAndDark(browser, own) {
   const narrow = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
   const { page } = await enter(browser, own, narrow);
-  for (const view of ['overview', 'rooms', 'room/room%3A0001', 'connections', 'limits']) {
+  for (const view of ['overview', 'rooms', 'room/room%3A0001', 'connections', 'limits', 'explain/room/room%3A0001']) {
     await go(page, view);
     await page.waitForLoadState('networkidle').catch(() => {});
     const width = () => page.evaluate(() => document.documentElement.scrollWidth);
@@ -248,16 +253,16 @@ async function byKeyboard(browser, own) {
   await page.getByText('This page listens to the room lobby.').waitFor();
   const focused = () => page.evaluate(() => document.activeElement.textContent || document.activeElement.value);
   const order = [];
-  for (let steps = 0; steps < 7; steps += 1) {
+  for (let steps = 0; steps < 8; steps += 1) {
     await page.keyboard.press('Tab');
     order.push(await focused());
   }
-  expect('the order of the keyboard', order, ['Overview', 'Rooms', 'Connections', 'Limits', 'lobby', 'hello', 'Send']);
+  expect('the order of the keyboard', order, ['Overview', 'Rooms', 'Connections', 'Limits', 'Why?', 'lobby', 'hello', 'Send']);
   const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
   expect('the outline of what is focused', outline, 'solid');
   await page.keyboard.press('Enter');
   await eventually('what arrives', texts(page, '#first .arrived code'), ['"hello"']);
-  for (let steps = 0; steps < 5; steps += 1) await page.keyboard.press('Shift+Tab');
+  for (let steps = 0; steps < 6; steps += 1) await page.keyboard.press('Shift+Tab');
   await page.keyboard.press('Enter');
   await eventually('where the view begins', focused, 'Rooms');
   expect('the address', await page.evaluate('location.hash'), '#rooms');

@@ -21,8 +21,8 @@ impl<S: Subject> World<S> {
         }
         let retained = self.seen.logs.iter().map(|log| log.entries.len() as u64).sum::<u64>();
         let Some(nth) = (self.explained / EVERY).checked_rem(retained) else { return Ok(()) };
-        let all = self.seen.logs.iter().flat_map(|log| log.entries.iter().map(move |entry| (log, entry)));
-        let Some((log, (offset, data))) = all.skip(usize::try_from(nth).unwrap_or(0)).next() else { return Ok(()) };
+        let mut all = self.seen.logs.iter().flat_map(|log| log.entries.iter().map(move |entry| (log, entry)));
+        let Some((log, (offset, data))) = all.nth(usize::try_from(nth).unwrap_or(0)) else { return Ok(()) };
         let (room, epoch, offset) = (log.name.clone(), log.epoch.clone(), *offset);
         let data = serde_json::from_str(data).unwrap_or_default();
         let Some(deliveries) = caught(|| self.subject.explain(&room, &epoch, offset))? else { return Ok(()) };

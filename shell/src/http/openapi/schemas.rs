@@ -1,5 +1,6 @@
 //! JSON Schemas of what the server answers beside the API.
 
+use crate::http::delivery_cursor::{NUMBER_DIGITS, SLOT_DIGITS};
 use crate::http::question::PAGE_MOST;
 use crate::http::server_methods::{SERVER_METHODS, ServerMethod, ServerMethodKind};
 use parlor_core::Limits;
@@ -60,14 +61,29 @@ fn question() -> Value {
     for (name, schema) in [
         ("offset", unsigned()),
         ("epoch", text()),
-        ("client", schema::reference("client")),
-        ("cursor", json!({"type": "string", "pattern": "^(m[0-9]{1,9}|e[0-9]{1,18})$"})),
+        ("client", connection_id()),
+        ("cursor", cursor()),
         ("limit", json!({"type": "integer", "minimum": 1, "maximum": PAGE_MOST})),
     ] {
         publication["properties"][name] = schema;
     }
-    let connection = fields(&["client"], json!({"client": schema::reference("client")}));
+    let connection = fields(&["client"], json!({"client": connection_id()}));
     json!({"oneOf": [connection, room(&[]), publication]})
+}
+
+/// The id of a connection, which has to have the form of one.
+fn connection_id() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        "maxLength": 36,
+    })
+}
+
+/// A cursor. In some libraries `$` is also before a newline at the end.
+fn cursor() -> Value {
+    let pattern = format!("^(m[0-9]{{1,{SLOT_DIGITS}}}|e[0-9]{{1,{NUMBER_DIGITS}}})$");
+    json!({"type": "string", "pattern": pattern, "not": {"pattern": "\\n"}})
 }
 
 /// The answer to it.

@@ -5,11 +5,12 @@
 //! known while its log retains it. Of who is not connected any more, and not among those, nothing is known.
 
 use crate::close::CloseCause;
+use crate::connection::pending::Reasons;
 use crate::ids::{ClientId, ConnId};
 use crate::limits::Limit;
 use crate::names::{RoomName, UserId};
 use crate::policy::Policy;
-use crate::publication::Publication;
+use crate::publication::{EpochText, Publication};
 use crate::time::Instant;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -95,17 +96,22 @@ pub struct MembershipAccount {
     pub room: RoomName,
     /// The beginning of the membership; `None` while it is being joined.
     pub joined: Option<JoinedAccount>,
-    /// Why it is in the room: `client`, `token`, `api`, `personal`.
-    pub reasons: Vec<&'static str>,
+    pub(crate) reasons: Reasons,
+}
+
+impl MembershipAccount {
+    /// Returns why it is in the room: `client`, `token`, `api`, `personal`.
+    pub fn reasons(&self) -> impl Iterator<Item = &'static str> {
+        self.reasons.names()
+    }
 }
 
 /// The account of a membership.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinedAccount {
     /// The time, in milliseconds since 1970.
     pub at_ms: u64,
-    /// The epoch of the room's log.
-    pub epoch: String,
+    pub(crate) epoch: u64,
     /// The offset up to which the log was before it.
     pub joined_at: u64,
     /// The first offset that it was sent at its join, as missed; `None` when it was sent nothing.
@@ -114,6 +120,14 @@ pub struct JoinedAccount {
     pub filter_changed_at: Option<u64>,
     /// The offset up to which everything behind `joined_at` was put into its outbox, but for what its filter leaves out.
     pub sent_through: u64,
+}
+
+impl JoinedAccount {
+    /// Returns the epoch of the room's log.
+    #[must_use]
+    pub fn epoch(&self) -> String {
+        EpochText::of(self.epoch).into()
+    }
 }
 
 /// The account of a room.
@@ -172,7 +186,7 @@ impl PublicationAccount {
     /// Returns the epoch of its log.
     #[must_use]
     pub fn epoch(&self) -> String {
-        crate::publication::EpochText::of(self.publication.epoch).into()
+        EpochText::of(self.publication.epoch).into()
     }
 
     /// Returns its offset.

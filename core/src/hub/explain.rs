@@ -13,7 +13,7 @@ use crate::explain::{
 use crate::ids::{ClientId, Slot, index};
 use crate::names::UserId;
 use crate::protocol::{Protocol, ServerMessage};
-use crate::publication::{EpochText, LogPosition};
+use crate::publication::LogPosition;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -221,13 +221,13 @@ fn no_member(client: ClientId, outcome: DeliveryOutcome) -> DeliveryAccount {
 }
 
 fn membership_account((room, reasons, since): MembershipEntry<'_>) -> MembershipAccount {
-    MembershipAccount { room: room.clone(), joined: since.map(joined_account), reasons: reasons.names().collect() }
+    MembershipAccount { room: room.clone(), joined: since.map(joined_account), reasons }
 }
 
 fn joined_account((since, sent_through): (MemberSince, LogPosition)) -> JoinedAccount {
     JoinedAccount {
         at_ms: since.unix_ms,
-        epoch: EpochText::of(since.epoch).into(),
+        epoch: since.epoch,
         joined_at: since.offset,
         replayed_from: (since.replayed_from > 0).then_some(since.replayed_from),
         filter_changed_at: (since.filter_changed_at > 0).then_some(since.filter_changed_at),
@@ -280,7 +280,7 @@ enum PublicationPlace {
 
 fn place(joined: &JoinedAccount, publication: &PublicationAccount) -> PublicationPlace {
     let offset = publication.offset();
-    if *joined.epoch != *publication.epoch() {
+    if joined.epoch != publication.publication.epoch {
         PublicationPlace::OtherLog
     } else if offset > joined.sent_through {
         PublicationPlace::After

@@ -55,7 +55,7 @@ fn who_comes_later_has_what_it_was_sent_as_missed() {
     assert_eq!(outcomes(&world, 2), [(none, later), (last, later)]);
     assert_eq!(outcomes(&world, 3)[0], (none, later));
     assert_ne!(outcomes(&world, 3)[1].1, later, "it was sent the last one");
-    let joined = account(&world, last).rooms[0].joined.clone().unwrap();
+    let joined = account(&world, last).rooms[0].joined.unwrap();
     assert_eq!((joined.joined_at, joined.replayed_from, joined.sent_through), (3, Some(3), 3));
 }
 

@@ -59,14 +59,14 @@ fn membership(account: &MembershipAccount) -> Value {
     let joined = account.joined.as_ref().map(|joined| {
         json!({
             "time_ms": joined.at_ms,
-            "epoch": joined.epoch,
+            "epoch": joined.epoch(),
             "joined_at": joined.joined_at,
             "replayed_from": joined.replayed_from,
             "filter_changed_at": joined.filter_changed_at,
             "sent_through": joined.sent_through,
         })
     });
-    json!({"channel": &*account.room, "reasons": account.reasons, "joined": joined})
+    json!({"channel": &*account.room, "reasons": account.reasons().collect::<Vec<_>>(), "joined": joined})
 }
 
 /// The state of a connection in a sentence.

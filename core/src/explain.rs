@@ -11,7 +11,6 @@ use crate::limits::Limit;
 use crate::names::{RoomName, UserId};
 use crate::policy::Policy;
 use crate::publication::{EpochText, Publication};
-use crate::time::Instant;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -49,7 +48,8 @@ pub struct ConnectionAccount {
     pub queued_frames: usize,
     /// `true` when its socket has refused bytes, and has not taken all of them since.
     pub blocked: bool,
-    /// The frames that were dropped since it closed: they were not written, or not whole.
+    /// The frames that its outbox did not take, for which it closed, and those that were dropped since: they were not written, or not
+    /// whole.
     pub dropped_frames: u64,
     /// Its pings.
     pub pings: PingAccount,
@@ -68,10 +68,8 @@ pub struct PingAccount {
     pub sent: u32,
     /// Those that it answered, by a pong or by anything else that it sent.
     pub answered: u32,
-    /// The time of the last answered one until its answer.
+    /// The time of the last answered one until its answer, in whole milliseconds.
     pub last_round_trip: Duration,
-    /// When the last was sent.
-    pub(crate) sent_at: Instant,
 }
 
 /// The account of how a connection ended.

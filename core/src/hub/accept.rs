@@ -19,7 +19,7 @@ impl Hub {
         let (protocol, in_url) = Protocol::of(request.target);
         let client = ClientId(request.client);
         let phase = Phase::Handshaking(Handshaking { token: request.token.or(in_url) });
-        let record = Record { since_ms: self.now.unix_ms, ..Record::default() };
+        let record = Record::since(self.now.unix_ms);
         let make = |id| Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE, record };
         let id = self.conns.insert_with(make);
         let twin = self.clients.insert(client, id.slot);

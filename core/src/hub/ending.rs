@@ -8,14 +8,13 @@ use crate::explain::{ENDED_ROOMS, EndAccount};
 use crate::ids::Slot;
 use crate::names::RoomName;
 use crate::publication::Publication;
-use alloc::boxed::Box;
 
 impl Hub {
     /// Remembers a connection as it is, before it leaves its phase to close or to end. Only the first time counts.
     pub(super) fn note_ending(&mut self, slot: Slot) {
         let conn = &self.conns[slot];
         // Of one that never was open there is nothing to tell, and those who only knock would have all others forgotten.
-        if conn.record.ending.is_some() || matches!(conn.phase, Phase::Handshaking(_)) {
+        if conn.record.ending().is_some() || matches!(conn.phase, Phase::Handshaking(_)) {
             return;
         }
         let mut account = self.account_of(conn, ENDED_ROOMS);
@@ -24,27 +23,28 @@ impl Hub {
             let joined = account.rooms.iter_mut().filter_map(|room| room.joined.as_mut());
             joined.for_each(|joined| (joined.sent_through, joined.replayed_from) = (joined.joined_at, None));
         }
-        if let Some((room, prev)) = conn.record.overflow.as_deref()
+        if let Some((room, prev)) = conn.record.overflow()
             && let Some(joined) = account.rooms.iter_mut().find(|at| at.room == *room).and_then(|at| at.joined.as_mut())
         {
             joined.sent_through = joined.sent_through.min(*prev);
         }
         account.state = "closing";
+        account.dropped_frames = conn.record.refused_frames();
         let number = self.ended.add(account);
-        self.conns[slot].record.ending = Some(number);
+        self.conns[slot].record.set_ending(number);
     }
 
     /// Records which publication connections could not take, for which they are to be closed.
     #[cold]
     pub(super) fn note_overflow(&mut self, room: &RoomName, publication: &Publication) {
         for (conn, _) in &self.slow {
-            self.conns[conn.slot].record.overflow = Some(Box::new((room.clone(), publication.prev)));
+            self.conns[conn.slot].record.set_overflow(Some((room.clone(), publication.prev)));
         }
     }
 
     /// Counts frames that a closing connection is not sent any more.
     pub(super) fn note_dropped(&mut self, slot: Slot, frames: u64) {
-        let number = self.conns[slot].record.ending;
+        let number = self.conns[slot].record.ending();
         if let Some(account) = number.and_then(|number| self.ended.get_mut(number)) {
             account.dropped_frames += frames;
         }
@@ -56,9 +56,9 @@ impl Hub {
         self.note_dropped(slot, unwritten);
         let at_ms = self.now.unix_ms;
         let record = &self.conns[slot].record;
-        let Some(account) = record.ending.and_then(|number| self.ended.get_mut(number)) else { return };
+        let Some(account) = record.ending().and_then(|number| self.ended.get_mut(number)) else { return };
         let reason = end.reason();
-        account.limits.clone_from(&record.limits);
+        account.limits = record.limits().to_vec();
         account.state = "ended";
         account.end = Some(EndAccount {
             at_ms,

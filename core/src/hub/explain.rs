@@ -8,7 +8,7 @@ use crate::connection::outbox::Queue;
 use crate::connection::{Conn, Stage};
 use crate::explain::{
     ConnectionAccount, DeliveryAccount, DeliveryOutcome, DeliveryPage, DeliveryPlace, JoinedAccount, MembershipAccount,
-    PublicationAccount,
+    PingAccount, PublicationAccount,
 };
 use crate::ids::{ClientId, Slot, index};
 use crate::names::UserId;
@@ -22,7 +22,7 @@ impl Hub {
     pub fn account(&self, client: ClientId) -> Option<ConnectionAccount> {
         let Some(slot) = self.clients.get(&client) else { return self.ended.find(client).cloned() };
         let conn = &self.conns[*slot];
-        if let Some(number) = conn.record.ending {
+        if let Some(number) = conn.record.ending() {
             return self.ended.get(number).cloned();
         }
         let left = |timer: Timer| {
@@ -52,8 +52,8 @@ impl Hub {
             queued_frames: queue.map_or(0, Queue::len),
             blocked: queue.is_some_and(Queue::has_refused),
             dropped_frames: 0,
-            pings: record.pings,
-            limits: record.limits.clone(),
+            pings: PingAccount { sent: record.pings, answered: record.answered, last_round_trip: record.round_trip() },
+            limits: record.limits().to_vec(),
             deadlines: Vec::new(),
             end: None,
         }
@@ -125,7 +125,7 @@ impl Hub {
     /// What came of a publication for one connection; `None` when the connection is not known.
     pub fn delivery(&self, publication: &PublicationAccount, client: ClientId) -> Option<DeliveryAccount> {
         match self.clients.get(&client) {
-            Some(slot) if self.conns[*slot].record.ending.is_none() => {
+            Some(slot) if self.conns[*slot].record.ending().is_none() => {
                 Some(self.delivery_to(&mut self.frames_of(publication), &self.conns[*slot]))
             }
             _ => self.account(client).map(|account| self.delivery_of(publication, &account)),

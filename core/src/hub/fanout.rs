@@ -153,7 +153,7 @@ impl Fanout<'_> {
             Err(Full(_)) if self.slow.last() == Some(&(id, CloseCause::Slow)) => {}
             Err(Full(limit)) => {
                 *self.totals.limits.entry(limit).or_default() += 1;
-                conn.record.exceeded(limit);
+                conn.record.refused(limit);
                 self.slow.push((id, CloseCause::Slow));
             }
         }

@@ -95,7 +95,7 @@ impl Hub {
         }
         // Most frames answer no ping.
         if self.conns[slot].deadlines.get(Timer::Pong).is_set() {
-            self.conns[slot].record.answered(self.now.mono);
+            self.conns[slot].record.answered_ping(self.now.mono);
             self.disarm(slot, Timer::Pong);
         }
         true

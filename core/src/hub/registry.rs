@@ -392,7 +392,12 @@ impl Registry {
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, Vec::new);
         }
-        &mut self.slots[at]
+        let memberships = &mut self.slots[at];
+        if memberships.capacity() == 0 {
+            // Many connections are in one room for as long as they are there, and room for four would be most of its memory.
+            memberships.reserve_exact(1);
+        }
+        memberships
     }
 
     fn find_membership(&self, slot: Slot, room: &str) -> Option<usize> {

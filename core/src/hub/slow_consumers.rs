@@ -107,7 +107,7 @@ impl Hub {
             self.count_limit_of(slot, limit);
             self.close(slot, CloseCause::Unanswered);
         } else {
-            self.conns[slot].record.overflow = None;
+            self.conns[slot].record.set_overflow(None);
         }
     }
 

@@ -76,7 +76,7 @@ fn one_room_two_json_clients_one_publish_one_loss() {
 #[test]
 fn one_room_clients_of_both_protocols_one_publish_one_loss() {
     assert_eq!(one_loss(plain(Client(1)), 0), pin(4425, 7357, 16, 504));
-    assert_eq!(one_loss(plain(Client(1)), 1), pin(10314, 16820, 19, 661));
+    assert_eq!(one_loss(plain(Client(1)), 1), pin(10316, 16822, 19, 661));
 }
 
 #[test]

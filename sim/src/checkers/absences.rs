@@ -52,6 +52,8 @@ pub(super) struct EarlyLeaves {
     ended_before: BTreeSet<String>,
     /// Calls that may take connections out of rooms and are not answered.
     taking_out: usize,
+    /// The server stops, on several shards.
+    is_stopping: bool,
     clock: u64,
 }
 
@@ -63,6 +65,7 @@ impl EarlyLeaves {
             gone: Vec::new(),
             ended_before: BTreeSet::new(),
             taking_out: 0,
+            is_stopping: false,
             clock: 0,
         }
     }
@@ -79,6 +82,11 @@ impl EarlyLeaves {
             Input::Call { command, .. } if takes_out(command) => {
                 self.taking_out += 1;
                 self.doubt_all();
+            }
+            // A join that is under way at another shard may end behind this, as a leave: nobody can come back.
+            Input::Shutdown if self.setup.shards > 1 => {
+                self.is_stopping = true;
+                self.gone.clear();
             }
             Input::PeerClosed { .. } | Input::Lost { .. } => {
                 if let Some(seen) = turn.client.and_then(|client| self.clients.get_mut(&client)) {
@@ -111,7 +119,11 @@ impl EarlyLeaves {
         else {
             return;
         };
-        if *is_doubtful || self.taking_out > 0 || self.clients.values().any(|other| other.users.contains(user)) {
+        if *is_doubtful
+            || self.is_stopping
+            || self.taking_out > 0
+            || self.clients.values().any(|other| other.users.contains(user))
+        {
             return;
         }
         let id = Some(id).filter(|_| !self.ended_before.contains(user)).cloned();

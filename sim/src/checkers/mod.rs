@@ -119,7 +119,7 @@ impl Checkers {
             answers: Answers::new(setup),
             bounds: Bounds::new(&config.limits, setup.shards),
             events: Events::default(),
-            accounts: Accounts::default(),
+            accounts: Accounts::new(setup),
             absences: EarlyLeaves::new(setup),
             replies: Replies::default(),
             revocations: RevokedTokens::new(&config.limits),

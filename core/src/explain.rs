@@ -224,13 +224,13 @@ pub enum UnknownPublication {
 pub struct DeliveryAccount {
     /// The public id of the connection.
     pub client: ClientId,
-    /// Its user, empty where it has none.
+    /// Its user; empty where it has none, and for one that is not in the room.
     pub user: UserId,
-    /// Its protocol.
+    /// Its protocol: `json` or `plain`; empty for one that is not in the room.
     pub protocol: &'static str,
-    /// What came of it.
+    /// The outcome of the publication for it.
     pub outcome: DeliveryOutcome,
-    /// How the connection ended, of one that did.
+    /// The cause of its end, of one that has ended.
     pub ended: Option<CloseCause>,
 }
 
@@ -329,4 +329,28 @@ pub enum DeliveryPlace {
     Member(u32),
     /// The ended connection of this number or an earlier one, of all that have ended.
     Ended(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_is_listed_by_its_name() {
+        let all = [
+            DeliveryOutcome::FullyWritten,
+            DeliveryOutcome::Queued,
+            DeliveryOutcome::AwaitsReply,
+            DeliveryOutcome::Sent { unwritten: 1 },
+            DeliveryOutcome::Filtered,
+            DeliveryOutcome::FilterChanged,
+            DeliveryOutcome::JoinedLater { at: 1 },
+            DeliveryOutcome::Joining,
+            DeliveryOutcome::OnItsWay { at: None },
+            DeliveryOutcome::EndedBefore { at: None },
+            DeliveryOutcome::NoMember,
+            DeliveryOutcome::NotRemembered,
+        ];
+        assert_eq!(all.map(DeliveryOutcome::name), DeliveryOutcome::NAMES);
+    }
 }

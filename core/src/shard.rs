@@ -338,7 +338,7 @@ impl Shard {
         self.hub.account(client)
     }
 
-    /// Returns the account of a room.
+    /// Returns the account of a room. O(1).
     #[must_use]
     pub fn explain_room(&self, room: &RoomName) -> RoomAccount {
         let account =
@@ -360,8 +360,8 @@ impl Shard {
         self.home.publication_account(room, epoch, offset, self.hub.now())
     }
 
-    /// Returns a page of the connections of this shard that are members of a publication's room, and of those that ended as members.
-    /// O(n) in the members.
+    /// Returns a page of the connections of this shard that are members of a publication's room, and of those that ended as members:
+    /// at most so many, and fewer where much waits for them. O(n) in the members.
     #[must_use]
     pub fn explain_deliveries(
         &self,

@@ -104,9 +104,7 @@ impl Hub {
 
     /// Answers a command with an error, if its protocol answers it.
     pub(super) fn fail(&mut self, slot: Slot, id: &CommandId, error: &Error) {
-        if let Some(limit) = error.limit {
-            self.count_limit_of(slot, limit);
-        }
+        self.count_limit_of(slot, error.limit);
         self.tell_error(slot, &ServerMessage::Error { id, error });
     }
 

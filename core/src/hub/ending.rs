@@ -1,6 +1,7 @@
 //! The accounts of connections that end: what they were is remembered before it is gone.
 
 use super::Hub;
+use crate::close::CloseCause;
 use crate::connection::outbox::Queue;
 use crate::connection::{Phase, Stage};
 use crate::effect::End;
@@ -42,8 +43,9 @@ impl Hub {
         }
     }
 
-    /// Counts frames that a closing connection is not sent any more.
-    pub(super) fn note_dropped(&mut self, slot: Slot, frames: u64) {
+    /// Counts frames that a connection is not sent any more: for the shard, and for who asks about the connection.
+    pub(super) fn drop_frames(&mut self, slot: Slot, cause: CloseCause, frames: u64) {
+        self.totals.drop_frames(cause, frames);
         let number = self.conns[slot].record.ending();
         if let Some(account) = number.and_then(|number| self.ended.get_mut(number)) {
             account.dropped_frames += frames;
@@ -52,14 +54,15 @@ impl Hub {
 
     /// Records how a connection ended, before its slot is vacant.
     pub(super) fn note_end(&mut self, slot: Slot, end: &End) {
-        let unwritten = self.conns[slot].queue().map_or(0, Queue::len) as u64;
-        self.note_dropped(slot, unwritten);
         let at_ms = self.now.unix_ms;
+        let unwritten = self.conns[slot].queue().map_or(0, Queue::len) as u64;
         let record = &self.conns[slot].record;
         let Some(account) = record.ending().and_then(|number| self.ended.get_mut(number)) else { return };
         let reason = end.reason();
         account.limits = record.limits().to_vec();
         account.state = "ended";
+        // Without the answers that leaving its rooms queues, which nobody reads any more.
+        account.dropped_frames += unwritten;
         account.end = Some(EndAccount {
             at_ms,
             cause: end.cause,

@@ -122,7 +122,7 @@ impl Hub {
         }
     }
 
-    /// What came of a publication for one connection; `None` when the connection is not known.
+    /// The outcome of a publication for one connection; `None` when the connection is not known.
     pub fn delivery(&self, publication: &PublicationAccount, client: ClientId) -> Option<DeliveryAccount> {
         match self.clients.get(&client) {
             Some(slot) if self.conns[*slot].record.ending().is_none() => {
@@ -132,7 +132,7 @@ impl Hub {
         }
     }
 
-    /// What came of a publication for a connection that has ended, or is closing: then frames may wait yet.
+    /// The outcome of a publication for a connection that has ended, or is closing: then frames may wait yet.
     fn delivery_of(&self, publication: &PublicationAccount, account: &ConnectionAccount) -> DeliveryAccount {
         let closing = self.clients.get(&account.client).and_then(|slot| self.conns[*slot].queue());
         let unwritten = account.dropped_frames + closing.map_or(0, Queue::len) as u64;
@@ -178,7 +178,7 @@ impl PublicationFrames<'_> {
     }
 }
 
-/// What came of a publication for a member.
+/// The outcome of a publication for a member.
 fn outcome(
     frames: &mut PublicationFrames<'_>,
     conn: &Conn,
@@ -235,7 +235,7 @@ fn joined_account((since, sent_through): (MemberSince, LogPosition)) -> JoinedAc
     }
 }
 
-/// What came of a publication for a connection that was a member when it began to close, with so many frames unwritten.
+/// The outcome of a publication for a connection that was a member when it began to close, with so many frames unwritten.
 fn delivery_to_ended(publication: &PublicationAccount, account: &ConnectionAccount, unwritten: u64) -> DeliveryAccount {
     let joined = account.rooms.iter().find(|at| at.room == publication.room).map(|at| at.joined.as_ref());
     let outcome = match joined {

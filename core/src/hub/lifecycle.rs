@@ -152,10 +152,9 @@ impl Hub {
     }
 
     fn enter_closing(&mut self, slot: Slot, (closing, sealed): (Closing, SealOutcome)) {
-        self.note_dropped(slot, sealed.dropped);
+        self.drop_frames(slot, closing.cause, sealed.dropped);
         let conn = &mut self.conns[slot];
         self.totals.frames_queued += u64::from(sealed.close);
-        self.totals.drop_frames(closing.cause, sealed.dropped);
         self.states.change(&conn.protocol, ConnectionState::open(sealed.was_ready), ConnectionState::Closing);
         self.ready_anonymous -= usize::from(sealed.was_anonymous);
         self.inbound_bytes -= sealed.inbound;
@@ -177,10 +176,7 @@ impl Hub {
         let dropped = closing.peer_is(peer, &mut self.refused_frames);
         self.outbox_bytes += closing.sealed.queue().bytes();
         match dropped {
-            Some(dropped) => {
-                self.totals.drop_frames(closing.cause, dropped);
-                self.note_dropped(slot, dropped);
-            }
+            Some(dropped) => self.drop_frames(slot, closing.cause, dropped),
             None => self.totals.ignored_inputs += 1,
         }
         self.conns[slot].phase = Phase::Closing(closing);

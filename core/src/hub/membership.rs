@@ -296,7 +296,7 @@ impl Hub {
                     hub.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserFull);
                 }
                 _ => {
-                    error.limit.into_iter().for_each(|limit| hub.count_limit_of(slot, limit));
+                    hub.count_limit_of(slot, error.limit);
                     let reason = CloseCause::Overloaded.reason();
                     let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));
                     hub.close_with(slot, CloseCause::Overloaded, reason);

@@ -70,10 +70,12 @@ impl Hub {
         Error::limit(ErrorCode::TooManyRequests, limit, "too many requests")
     }
 
-    /// Counts that a connection has exceeded a limit.
-    pub(super) fn count_limit_of(&mut self, slot: Slot, limit: Limit) {
-        self.count_limit(limit);
-        self.conns[slot].record.exceeded(limit);
+    /// Counts that a connection has exceeded a limit, if it is one that an error is about.
+    pub(super) fn count_limit_of(&mut self, slot: Slot, limit: impl Into<Option<Limit>>) {
+        if let Some(limit) = limit.into() {
+            self.count_limit(limit);
+            self.conns[slot].record.exceeded(limit);
+        }
     }
 
     /// Counts that a limit was exceeded.

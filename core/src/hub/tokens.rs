@@ -118,7 +118,7 @@ impl Hub {
             TokenVerdict::Bad(error) => {
                 let mistake = Mistake::InvalidToken(error);
                 if self.tell_error(slot, &ServerMessage::Mistake { id, mistake }) {
-                    error.limit().into_iter().for_each(|limit| self.count_limit_of(slot, limit));
+                    self.count_limit_of(slot, error.limit());
                 } else {
                     self.refuse_token(slot, error);
                 }
@@ -142,7 +142,7 @@ impl Hub {
 
     /// Ends a connection that has shown a token which proves nothing.
     pub(super) fn refuse_token(&mut self, slot: Slot, error: &TokenError) {
-        error.limit().into_iter().for_each(|limit| self.count_limit_of(slot, limit));
+        self.count_limit_of(slot, error.limit());
         self.close_with(slot, CloseCause::InvalidToken, error.close_reason());
     }
 

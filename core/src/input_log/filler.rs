@@ -42,7 +42,7 @@ pub(super) enum Filled {
     Content,
 }
 
-/// What becomes of a value.
+/// The treatment of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It is kept; the keys of an object decide on what is in it.

@@ -24,7 +24,7 @@ pub struct InputReplay<'a> {
     shard: Shard,
     /// The number of the next step.
     step: u64,
-    /// What the last step led to, and the log has not told yet.
+    /// The effects of the last step that the log has not told yet.
     accepted: Option<Result<ConnId, Refused>>,
     effects: VecDeque<SeenEffect>,
     checks: u64,

@@ -1,11 +1,10 @@
 //! `parlor explain`: what a server knows of a connection, of a publication and whom it reached, or of a room.
 
-use super::outcome::{CommandError, block_on};
+use super::outcome::{CommandError, block_on, print_lines};
 use super::target::{RemoteServer, Variables};
 use crate::observe::log;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value};
-use std::io::{self, Write};
 use std::time::Duration;
 
 const ROOM: &str = "room";
@@ -57,7 +56,7 @@ pub(super) fn run(flags: &ArgMatches, variables: &Variables) -> Result<(), Comma
         let text =
             if flags.get_flag(JSON) { log::escaped(&answer.to_string()).into() } else { words(&answer, is_first) };
         // Nobody reads on: what is left need not be asked for.
-        if print(&text).is_err() {
+        if print_lines(text.trim_end()).is_err() {
             return Ok(());
         }
         let Some(next) = answer["cursor"].as_str() else { return Ok(()) };
@@ -65,12 +64,6 @@ pub(super) fn run(flags: &ArgMatches, variables: &Variables) -> Result<(), Comma
         // The next page is to be about the same publication.
         body.insert("epoch".into(), answer["publication"]["epoch"].clone());
     }
-}
-
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end())?;
-    out.flush()
 }
 
 /// The body of the call.

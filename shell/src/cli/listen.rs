@@ -1,7 +1,7 @@
 //! `parlor listen`: prints the messages of a room, one a line, for as long as it runs.
 
 use super::followed_room::{Followed, FollowedRoom};
-use super::outcome::{CommandError, block_on};
+use super::outcome::{CommandError, block_on, print_lines};
 use super::target::{RemoteServer, Variables};
 use crate::config::client_variables::{TOKEN, TOKEN_FILE};
 use crate::net::http_client::{self, ByteStream};
@@ -13,7 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use parlor_core::Instant;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::signal::ctrl_c;
@@ -262,10 +262,8 @@ async fn close(socket: &mut Socket) -> Result<(), CommandError> {
 
 /// Prints a message, at once. To a terminal without what could steer it: escaped as in JSON, it says the same.
 fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let text = if out.is_terminal() { log::escaped(text) } else { text.into() };
-    writeln!(out, "{text}")?;
-    out.flush()
+    let text = if io::stdout().is_terminal() { log::escaped(text) } else { text.into() };
+    print_lines(&text)
 }
 
 fn say(words: &str) {

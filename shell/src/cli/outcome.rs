@@ -1,5 +1,6 @@
 //! The outcome of a command.
 
+use std::io::{self, Write};
 use tokio::runtime;
 
 /// The reason for which a command was not carried out: a line for a person.
@@ -25,4 +26,14 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -
     // A name that is still being looked up does not hold up the end.
     runtime.shutdown_background();
     done
+}
+
+/// Prints a line, or several, at once: a command that goes on printing stops where nobody reads.
+///
+/// # Errors
+/// The output is closed, or failed.
+pub(super) fn print_lines(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
 }

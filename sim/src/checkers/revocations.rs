@@ -65,6 +65,8 @@ pub(super) struct RevokedTokens {
     /// All calls that revoke tokens, answered or not.
     called: Vec<Command>,
     known: Vec<KnownRevocation>,
+    /// The latest time that there was, in seconds since 1970: a calendar may go back behind the answer to a call.
+    latest: i64,
     clients: BTreeMap<usize, BearerClient>,
     /// Rooms that backends have ever put users into.
     placed: BTreeSet<String>,
@@ -78,6 +80,7 @@ impl RevokedTokens {
             limits: limits.clone(),
             called: Vec::new(),
             known: Vec::new(),
+            latest: i64::MIN,
             clients: BTreeMap::new(),
             placed: BTreeSet::new(),
             is_shard_lost: false,
@@ -244,7 +247,8 @@ impl RevokedTokens {
     /// What is over is forgotten, and may be by the server, too, whatever time it is later.
     fn pass(&mut self, now: Now) {
         let seconds = i64::try_from(now.unix_ms / 1000).unwrap_or(i64::MAX);
-        self.known.retain(|known| known.until > seconds + 1);
+        self.latest = self.latest.max(seconds);
+        self.known.retain(|known| known.until > self.latest + 1);
     }
 }
 

@@ -245,7 +245,7 @@ fn listen_goes_on_where_a_lost_connection_ended() {
         let end = json!({"client": client, "disconnect": {"code": 3001, "reason": "move"}});
         assert_eq!(api(server.address(), "disconnect", &end).status, 200);
     };
-    // Where the log is was asked for, before there was any message.
+    // Before there is any message, the listener was told where the log is.
     for number in 0..3 {
         disconnect();
         publish(server.address(), "lobby", &json!(number));

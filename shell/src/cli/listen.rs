@@ -9,7 +9,7 @@ use crate::observe::log;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock::Clock;
 use clap::{Arg, ArgMatches, Command, value_parser};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use parlor_core::Instant;
@@ -102,7 +102,6 @@ impl RoomListener<'_> {
                     has_connected = true;
                     self.room.connected();
                     let clock = Clock::new();
-                    self.ask_position(&mut socket).await;
                     let end = tokio::select! {
                         biased;
                         _ = &mut interrupted => return close(&mut socket).await,
@@ -158,14 +157,6 @@ impl RoomListener<'_> {
             }
             Ok(Err(error)) => Ok(Err(self.target.sentence(&format!("did not open a WebSocket: {error}")))),
             Err(_) => Ok(Err(self.target.sentence("did not open a WebSocket in time"))),
-        }
-    }
-
-    /// Asks where the room's log is, so that a connection that ends before the first message can go on there.
-    async fn ask_position(&self, socket: &mut Socket) {
-        if !self.room.has_position() {
-            // Where it fails, reading does, too.
-            let _ = socket.send(Message::text(r#"{"type":"position"}"#)).await;
         }
     }
 

@@ -26,6 +26,7 @@
 //! | [`checkers`] | properties over what is seen from outside; they share nothing with the model |
 //! | [`search`] | exhaustive exploration, random runs, batches, shrinking, hunts for known defects |
 //! | [`subjects`] | the machine, the driver, the historic managers, machines with a defect put in |
+//! | `redis` | a Redis server as the simulator imagines it |
 //! | [`fuzz`] | what a fuzzer runs: functions of bytes |
 //! | `cli` | the commands of the program |
 //!
@@ -36,6 +37,8 @@ pub mod checkers;
 pub mod fuzz;
 pub mod goals;
 pub mod guarantees;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod reference;
 pub mod rng;
 pub mod search;

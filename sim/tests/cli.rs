@@ -286,10 +286,12 @@ fn an_input_of_a_fuzzer_is_printed_in_full() {
                 "must be noticed: [Protocol",
             ],
         ),
+        ("resp_decode", &["10 bytes in pieces of 3", "[null]", "begins with 'O'"]),
     ] {
         let bytes: &[u8] = match target {
             "transitions" => &[[0; 28], [0; 28]].concat(),
             "wire_decode" => &[2, 0, b'{', b'}'],
+            "resp_decode" => b"\x02*1\r\n_\r\nO\r\n",
             _ => &[1, 4, 3, 0xFF, 0x80, 0, 0, 0, 0],
         };
         let path = file(target, "");

@@ -8,11 +8,14 @@
 //! - [`transitions`]: inputs in any order for the machine alone, each judged by what it may change.
 //! - [`wire_decode`]: texts of clients, bodies and claims of backends, targets of URLs.
 //! - [`codec_bytes`]: what comes over a socket, whole and in pieces.
+//! - [`resp_decode`]: what a Redis server sends, whole and in pieces.
 
 #[cfg(feature = "driver")]
 mod codec;
 
 mod moves;
+#[cfg(feature = "redis")]
+mod resp;
 
 #[cfg(feature = "driver")]
 mod rfc6455;
@@ -30,6 +33,8 @@ pub use codec::codec_bytes;
 #[cfg(feature = "driver")]
 pub use traces::driver;
 
+#[cfg(feature = "redis")]
+pub use resp::resp_decode;
 pub use target::{FuzzTarget, Teller};
 pub use traces::{actions, trace};
 pub use transitions::transitions;
@@ -44,4 +49,6 @@ pub const TARGETS: &[FuzzTarget] = &[
     FuzzTarget { name: "wire_decode", run: wire_decode, tell: wire::tell },
     #[cfg(feature = "driver")]
     FuzzTarget { name: "codec_bytes", run: codec_bytes, tell: codec::tell },
+    #[cfg(feature = "redis")]
+    FuzzTarget { name: "resp_decode", run: resp_decode, tell: resp::tell },
 ];

@@ -108,7 +108,7 @@
 //! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
 //! | [`input_log`] | Records of what goes into a shard, with filler for payloads, and their replay. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
-//! | [`redis`] | The protocol that is spoken with a Redis server. Nothing uses it yet but the simulator. |
+//! | [`redis`] | The protocol that is spoken with a Redis server, and the scripts that it is to run. Nothing uses them yet but the simulator. |
 //! | [`explain`] | Accounts of connections, publications and rooms, for an operator's *why*. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], `tallies`, [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!

@@ -177,6 +177,7 @@ HOW = {
         'parlor-sim hunt seeded:an_event_that_is_told_twice --keep "$(mktemp -d)"'
     ),
     "parlor-sim hunt seeded --judge each": Run("parlor-sim hunt seeded:an_event_that_is_told_twice --judge each"),
+    "parlor-sim redis-compare --server URL": Step("sim/tests/redis.py"),
     "parlor-sim canary": Step('parlor-sim" canary'),
     "parlor-sim canary --seed 1": Step('parlor-sim" canary --seed'),
 }

@@ -37,6 +37,10 @@ parlor-sim hunt seeded:NAME                    look for one of them, and shorten
                                                the traces that FOLDER does not have
            --judge checkers|each|NAME          look with the property checkers only; each: print which of them notice it
            --unforeseen                        look in worlds without the reference model
+parlor-sim redis-compare --server URL [--sequences N] [--seed FIRST] [--mistake NAME]
+                                               put the same random commands to the model of a Redis server and to the
+                                               server at redis:// or unix://, [user:password@] and host:port or a path.
+                                               --mistake: put a mistake into the model, which is to be found
 parlor-sim canary [--seeds N] [--seed FIRST] [--steps M]
                                                a batch of a subject that misbehaves in one run of a thousand
 
@@ -44,7 +48,7 @@ Exit codes: 0 clean, 1 a safety guarantee is broken, 2 a liveness guarantee is b
 missed a goal, 4 two runs of one seed differ, 5 a scope was not searched to its end, 64 bad usage, 74 standard output
 cannot be written. Of an input log: 0 it was run and compared, 1 it went another way or broke a guarantee, 6 it lacks its
 beginning and was only listed, 7 it is damaged or cut off. Of a hunt: 0 every defect was found, 1 one was not found, which is
-expected of hunt parlor. Of the canary: 0 it was found, 1 it was not found.";
+expected of hunt parlor. Of redis-compare: 0 both did the same, 1 they did not, 3 a script never succeeded. Of the canary: 0 it was found, 1 it was not found.";
 
 const BAD_USAGE: u8 = 64;
 
@@ -80,6 +84,10 @@ fn obey(words: &[&str]) -> Result<ExitCode, String> {
         ["hunt", subject, rest @ ..] => hunt(subject, &Flags::of("hunt", rest, &["judge", "keep", "unforeseen"])?),
         ["hunt"] => Err(format!("hunt wants to know in what: {PREY}")),
         ["canary", rest @ ..] => canary(&Flags::of("canary", rest, &["seeds", "seed", "steps"])?),
+        #[cfg(feature = "redis")]
+        ["redis-compare", rest @ ..] => {
+            cli::redis_compare(&Flags::of("redis-compare", rest, &["server", "sequences", "seed", "mistake"])?)
+        }
         ["exhaustive", rest @ ..] => exhaustive(rest),
         [command, ..] if !command.starts_with("--") => Err(format!("{command:?} is no command")),
         rest => random(&Flags::of(

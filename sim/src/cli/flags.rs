@@ -6,9 +6,26 @@ use std::ops::RangeInclusive;
 pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
 const ALONE: [&str; 3] = ["raw", "driver", "unforeseen"];
-const WITH_VALUE: [&str; 16] = [
-    "shards", "links", "seed", "seeds", "steps", "scope", "protocol", "conns", "rooms", "queue", "history", "messages",
-    "states", "subject", "judge", "keep",
+const WITH_VALUE: [&str; 19] = [
+    "shards",
+    "links",
+    "seed",
+    "seeds",
+    "steps",
+    "scope",
+    "protocol",
+    "conns",
+    "rooms",
+    "queue",
+    "history",
+    "messages",
+    "states",
+    "subject",
+    "judge",
+    "keep",
+    "server",
+    "sequences",
+    "mistake",
 ];
 
 impl<'a> Flags<'a> {

@@ -13,9 +13,13 @@ mod given;
 mod logged;
 mod output;
 mod random;
+#[cfg(feature = "redis")]
+mod redis;
 pub use exhaustive::exhaustive;
 pub use flags::Flags;
 pub use fuzzed::{fuzzed, targets};
 pub use given::{PREY, hunt, replay, shorten};
 pub use output::{complain, print};
 pub use random::{canary, random};
+#[cfg(feature = "redis")]
+pub use redis::redis_compare;

@@ -88,7 +88,7 @@ fn through_driver(_: &Flags<'_>, _: RunBatch) -> Result<ExitCode, String> {
 
 /// The one place where the simulator does not repeat itself, and it prints what it got.
 #[expect(clippy::disallowed_methods, reason = "a new seed has to come from somewhere")]
-fn fresh_seed() -> u64 {
+pub fn fresh_seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(since.subsec_nanos().into())
 }

@@ -109,6 +109,17 @@ impl Store {
     }
 }
 
+#[test]
+fn a_script_sees_scores_behind_their_members() {
+    let mut store = Store::new();
+    store.command(&["ZADD", "z", "1.5", "a", "2", "b"]);
+    let range = ["z", "-inf", "+inf", "WITHSCORES"];
+    let direct = store.command(&[&["ZRANGEBYSCORE"][..], &range].concat());
+    assert_eq!(format!("{direct:?}"), r#"[["a", ,1.5], ["b", ,2]]"#);
+    let text = "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '+inf', 'WITHSCORES')";
+    assert_eq!(format!("{:?}", store.command(&["EVAL", text, "1", "z"])), r#"["a", "1.5", "b", "2"]"#);
+}
+
 const TERM: &str = "00001aaaaaaaaaaa";
 
 #[test]

@@ -189,12 +189,21 @@ fn to_lua(lua: &Lua, value: &RespValue, mistake: Option<ModelMistake>) -> mlua::
             table.set(field, lua.create_string(text)?)?;
             Value::Table(table)
         }
+        RespValue::Array(values) if values.iter().any(is_scored) => {
+            let flat = values.iter().flat_map(|pair| if let RespValue::Array(pair) = pair { &pair[..] } else { &[] });
+            table_of(&flat.cloned().collect::<Vec<_>>())?
+        }
         RespValue::Array(values) | RespValue::Set(values) | RespValue::Push(values) => table_of(values)?,
         RespValue::Map(pairs) => {
             let flat: Vec<RespValue> = pairs.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect();
             table_of(&flat)?
         }
     })
+}
+
+/// Whether this is a member with its score, which only RESP3 has in an array of its own.
+fn is_scored(value: &RespValue) -> bool {
+    matches!(value, RespValue::Array(pair) if matches!(pair[..], [_, RespValue::Double(_)]))
 }
 
 /// What a client sees of a script's result: numbers lose their fractions, an array ends with its first nil.

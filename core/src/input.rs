@@ -162,6 +162,14 @@ pub enum Input {
     /// The server shuts down: no connection is accepted any more, and each is closed with 3001, one after
     /// the other within `drain_timeout`.
     Shutdown,
+    /// The canary is to publish this number in its room. The first time it becomes a member there. Nothing is published while what
+    /// came before waits to be heard.
+    Canary {
+        /// The number.
+        number: u64,
+    },
+    /// The canary has got all that is pending for it.
+    CanaryHeard,
     /// A message of another shard of the node, first in, first out: see [`crate::Effect::Link`].
     // An input log is of a node with one shard. What it skips comes last, since it tells inputs by their numbers.
     #[serde(skip)]
@@ -204,6 +212,8 @@ impl Input {
             | Self::Link { .. }
             | Self::ShardLost { .. }
             | Self::Configured { .. }
+            | Self::Canary { .. }
+            | Self::CanaryHeard
             | Self::Tick
             | Self::Shutdown => None,
         }
@@ -337,6 +347,7 @@ mod tests {
             Input::Authenticated { conn, verdict: Err(BadToken::Signature) },
         ];
         assert!(about.iter().all(|input| input.conn() == Some(conn)), "{about:?}");
-        assert_eq!([Input::Tick.conn(), Input::Shutdown.conn()], [None, None]);
+        let others = [Input::Tick, Input::Shutdown, Input::CanaryHeard];
+        assert!(others.iter().all(|input| input.conn().is_none()));
     }
 }

@@ -4,12 +4,16 @@ use crate::error::ErrorCode;
 use crate::limits::Limit;
 use crate::policy::{Namespaces, PolicyId};
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
+
+/// The first character of the names of canaries' rooms, which is in no name that anybody sends.
+const CANARY: char = '\u{7}';
 
 /// The name of a room with the id of its policy: shared, immutable, and created only by the constructors below.
 ///
@@ -56,6 +60,17 @@ impl RoomName {
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         self.strip_prefix('#').map(|user| UserId { name: Arc::from(user) })
+    }
+
+    /// Returns the name of the room of a shard's canary, which nobody else can name: it has a control character.
+    pub(crate) fn of_canary(shard: usize) -> Self {
+        Self { name: format!("{CANARY}{shard}").into(), policy: PolicyId::UNPREFIXED }
+    }
+
+    /// Whether this is the room of a canary.
+    #[inline]
+    pub(crate) fn is_of_canary(&self) -> bool {
+        self.name.starts_with(CANARY)
     }
 
     /// Returns the id of the policy that holds in the room.

@@ -255,6 +255,13 @@ impl Shard {
         (!queue.is_empty()).then_some(Pending { conn, queue, is_last })
     }
 
+    /// Returns the canary, once [`Input::Canary`] has made one: what is pending for it is for no socket:
+    /// [`Input::CanaryHeard`] takes it. It is in no count, list or limit.
+    #[must_use]
+    pub fn canary(&self) -> Option<ConnId> {
+        self.hub.canary()
+    }
+
     /// Checks every guarantee that can be seen in the state of this shard. O(n) in the state.
     ///
     /// # Panics
@@ -314,7 +321,7 @@ impl Shard {
             published: self.home.published(),
             recoveries: self.home.recoveries(),
             evictions: self.home.evictions(),
-            ..self.hub.totals().clone()
+            ..self.hub.totals()
         };
         Stats { gauges, totals }
     }
@@ -381,7 +388,8 @@ impl Shard {
     /// Returns the whole state as plain data. O(n) in the state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut logs: Vec<LogView> = self.home.logs().map(|log| self.log_view(log)).collect();
+        let logs = self.home.logs().filter(|log| !log.name.is_of_canary());
+        let mut logs: Vec<LogView> = logs.map(|log| self.log_view(log)).collect();
         logs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let absence = |(room, former, until): (&RoomName, &ClientInfo, Instant)| AbsenceView {
             room: room.clone(),
@@ -393,7 +401,7 @@ impl Shard {
         absences.sort_unstable();
         Snapshot {
             conns: self.hub.conn_views(),
-            rooms: self.hub.room_views(),
+            rooms: self.hub.room_views().into_iter().filter(|room| !room.name.is_of_canary()).collect(),
             users: self.hub.user_views(),
             logs,
             absences,

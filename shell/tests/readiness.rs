@@ -65,6 +65,18 @@ fn a_full_server_is_degraded_and_takes_what_comes() {
 }
 
 #[test]
+fn an_idle_server_stays_ready_since_what_its_canary_publishes_comes_back() {
+    let server = serve(|settings| settings.internal_listen = Some("127.0.0.1:0".parse().unwrap()));
+    let internal = server.internal_addresses()[0];
+    std::thread::sleep(std::time::Duration::from_millis(3500));
+    let (status, lines) = ready(internal, "?verbose");
+    assert!(status == 200 && lines.contains("[+]canary ok"), "{lines}");
+    let said = health(internal);
+    assert_eq!((&said["connections"], &said["rooms"]), (&json!(0), &json!(0)), "nobody is there");
+    assert_eq!(metric(internal, "parlor_memberships"), "0");
+}
+
+#[test]
 fn a_strict_server_is_not_ready_where_it_is_full() {
     let server = serve(|settings| (settings.ready_strict, settings.limits.connections) = (true, 1));
     let address = server.address();
@@ -86,9 +98,10 @@ fn all_checks_are_listed_for_who_may_know() {
     let _client = Client::connect(address, "/ws/a");
     let listed = with_key(address, "?verbose", KEY);
     let lines: Vec<&str> = listed.body.lines().collect();
-    let start = ["[+]shutdown ok", "[+]shard ok", "[+]token_keys ok", "[-]connections 1 are open, of at most 1"];
-    assert_eq!((listed.status, &lines[..4], lines.last()), (200, &start[..], Some(&"degraded")));
-    assert!(lines[4..lines.len() - 1].iter().all(|line| line.starts_with("[+]") && line.ends_with(" ok")), "{lines:?}");
+    let full = "[-]connections 1 are open, of at most 1";
+    let start = ["[+]shutdown ok", "[+]shard ok", "[+]token_keys ok", "[+]canary ok", full];
+    assert_eq!((listed.status, &lines[..5], lines.last()), (200, &start[..], Some(&"degraded")));
+    assert!(lines[5..lines.len() - 1].iter().all(|line| line.starts_with("[+]") && line.ends_with(" ok")), "{lines:?}");
     assert_eq!(listed.header("content-type"), Some("text/plain"));
     let excluded = with_key(address, "?verbose=1&exclude=connections", KEY).body;
     assert!(excluded.contains("\n[+]connections excluded: ok\n") && excluded.ends_with("\nok"), "{excluded}");
@@ -106,7 +119,7 @@ fn an_unknown_check_is_named_and_leaves_out_nothing() {
     let (status, body) = ready(address, "?exclude=conections&exclude=shard");
     assert_eq!(status, 200);
     let expected = "degraded: connections (1 are open, of at most 1)\n\
-        warning: no check is called \"conections\", so that none is left out; there are shutdown, shard, token_keys, connections,";
+        warning: no check is called \"conections\", so that none is left out; there are shutdown, shard, token_keys, canary, connections,";
     assert!(body.starts_with(expected), "{body}");
     assert_eq!(ready(address, "?exclude=open_files&exclude=connections&whatever"), (200, "ok".into()));
 }

@@ -91,6 +91,11 @@ pub(crate) struct Home {
     pub outgoing: Outgoing,
 }
 
+/// Whether a room has members that count.
+fn is_occupied(log: &Log) -> bool {
+    !log.members.is_empty() && !log.name.is_of_canary()
+}
+
 /// A member whose hub was lost.
 #[derive(Clone, Debug)]
 struct LostMember {
@@ -278,9 +283,9 @@ impl Home {
         self.charges.bytes()
     }
 
-    /// Returns the rooms that have a member or an absence, in no particular order. O(n) in the logs.
+    /// Returns the rooms that have a member or an absence, without the canary's, in no particular order. O(n) in the logs.
     pub fn occupied(&self) -> impl Iterator<Item = &RoomName> {
-        let with_members = self.logs().filter(|log| !log.members.is_empty()).map(|log| &log.name);
+        let with_members = self.logs().filter(|log| is_occupied(log)).map(|log| &log.name);
         with_members.chain(self.absences.rooms().filter(|room| self.member_count(room) == 0))
     }
 
@@ -355,7 +360,7 @@ impl Home {
         assert_eq!(self.idle.len(), count(|log| log.members.is_empty()), "G3: no evicted log is idle");
         assert_eq!(self.timers.len(), armed, "G3: no evicted log has a deadline");
         assert_eq!(self.numbered, count(Log::is_numbered), "G8: logs are counted");
-        assert_eq!(self.with_members, count(|log| !log.members.is_empty()), "G8: rooms are counted");
+        assert_eq!(self.with_members, count(is_occupied), "G8: rooms are counted");
         let users = count(|log| log.name.is_reserved() && !log.members.is_empty());
         assert_eq!(self.users, users, "G8: users are counted");
         for (room, former, _) in self.absences.iter() {
@@ -378,7 +383,7 @@ impl Home {
         let (hub, join, info) = (member.hub, member.join, Arc::clone(&member.info));
         let found = self.find(&room);
         let is_empty = found.is_none_or(|at| self.logs[at as usize].members.is_empty());
-        if is_empty && self.with_members >= config.limits.logs {
+        if is_empty && self.with_members >= config.limits.logs && !room.is_of_canary() {
             let words = format!("too many rooms on this node; at most {} may have members", config.limits.logs);
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, &words));
         }
@@ -401,10 +406,10 @@ impl Home {
         let is_there = before.as_ref().is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
-            self.with_members += 1;
+            self.with_members += usize::from(!room.is_of_canary());
             self.users += usize::from(room.is_reserved());
             self.arm(at, config);
-            if former.is_none() && !self.absences.has_room(&room) {
+            if former.is_none() && !self.absences.has_room(&room) && !room.is_of_canary() {
                 self.outgoing.here.push_back(HomeEvent::Occupied(room.clone()));
             }
         }
@@ -442,7 +447,7 @@ impl Home {
         if !log.members.is_empty() {
             return Some(LeftRoom { member, at: Some(at) });
         }
-        self.with_members -= 1;
+        self.with_members -= usize::from(!room.is_of_canary());
         self.users -= usize::from(room.is_reserved());
         self.touch(now, at);
         self.evict_or_arm(now, at, config);
@@ -485,7 +490,7 @@ impl Home {
     fn departed(&mut self, room: &RoomName, at: Option<u32>, member: Arc<ClientInfo>) {
         match at {
             Some(at) => self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&member) }),
-            None if !self.absences.has_room(room) => {
+            None if !self.absences.has_room(room) && !room.is_of_canary() => {
                 self.outgoing.here.push_back(HomeEvent::Vacated(room.clone()));
             }
             None => {}
@@ -555,7 +560,7 @@ impl Home {
     /// Publishes a draft: gives it a position and has it delivered, which never fails. Returns `None` when the room has
     /// neither a member nor a log that retains it, so that it gets no position.
     fn publish(&mut self, now: Instant, room: &RoomName, draft: Draft, config: &Config) -> Option<LogPosition> {
-        self.published += 1;
+        self.published += u64::from(!room.is_of_canary());
         let found = self.find(room);
         if draft.skip_history || (found.is_none() && !self.admit_log(room, &draft, config)) {
             return self.deliver_unlogged(room, found, draft);

@@ -26,6 +26,7 @@ impl Hub {
                 let message = ServerMessage::Published { id: &id, room: &room, position };
                 self.with(conn, |hub, slot| hub.tell(slot, &message));
             }
+            Asker::Canary => {}
             Asker::Join(_) => is_no_join(),
         }
     }
@@ -39,7 +40,7 @@ impl Hub {
                 Ok(page) => hub.tell(slot, &ServerMessage::History { id: &id, room: &room, page: &page }),
                 Err(error) => hub.fail(slot, &id, &error),
             }),
-            Asker::Join(_) => is_no_join(),
+            Asker::Join(_) | Asker::Canary => is_no_join(),
         }
     }
 
@@ -64,7 +65,7 @@ impl Hub {
                     }
                 }
             }),
-            Asker::Join(_) => is_no_join(),
+            Asker::Join(_) | Asker::Canary => is_no_join(),
         }
     }
 
@@ -77,7 +78,7 @@ impl Hub {
                 let message = ServerMessage::PresenceStats { id: &id, clients, users };
                 self.with(conn, |hub, slot| hub.tell(slot, &message));
             }
-            Asker::Join(_) => is_no_join(),
+            Asker::Join(_) | Asker::Canary => is_no_join(),
         }
     }
 
@@ -173,7 +174,7 @@ impl Hub {
         match asker {
             Asker::Call(caller) => self.resolve(caller, Err(error.clone())),
             Asker::Command { conn, id, .. } => self.with(conn, |hub, slot| hub.fail(slot, &id, error)),
-            Asker::Join(_) => {}
+            Asker::Join(_) | Asker::Canary => {}
         }
     }
 

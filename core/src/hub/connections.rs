@@ -10,6 +10,8 @@ use slab::Slab;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
     slots: Slab<Conn>,
+    /// The canary, which is no connection of a client: only its id and its slot lead to it.
+    canary: Option<ConnId>,
     /// The generation that the next connection of each slot has.
     generations: Vec<u32>,
 }
@@ -17,7 +19,20 @@ pub(super) struct Connections {
 impl Connections {
     /// The number of connections.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.len() - usize::from(self.canary.is_some())
+    }
+
+    /// The canary, once there is one.
+    pub fn canary(&self) -> Option<ConnId> {
+        self.canary
+    }
+
+    /// Puts the canary into a vacant slot, for good.
+    pub fn insert_canary(&mut self, make: impl FnOnce(ConnId) -> Conn) -> ConnId {
+        assert!(self.canary.is_none(), "there is one canary");
+        let id = self.insert_with(make);
+        self.canary = Some(id);
+        id
     }
 
     /// The index behind that of the last slot that may be occupied.
@@ -33,7 +48,7 @@ impl Connections {
 
     /// The connection in the slot at this index, if it is occupied.
     pub fn at(&self, index: usize) -> Option<&Conn> {
-        self.slots.get(index)
+        self.slots.get(index).filter(|conn| Some(conn.id) != self.canary)
     }
 
     /// Puts a connection into a vacant slot, made with the id that it gets.
@@ -57,7 +72,13 @@ impl Connections {
 
     /// The connections with their slots, in the order of those.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &Conn)> {
-        self.slots.iter().map(|(index, conn)| (Slot::at(index), conn))
+        let conns = self.slots.iter().filter(|(_, conn)| Some(conn.id) != self.canary);
+        conns.map(|(index, conn)| (Slot::at(index), conn))
+    }
+
+    /// The slots of the connections and of the canary, in order.
+    pub fn all_slots(&self) -> impl Iterator<Item = Slot> {
+        self.slots.iter().map(|(index, _)| Slot::at(index))
     }
 
     /// Changes the generation of a slot, which an audit has to find.
@@ -68,7 +89,8 @@ impl Connections {
 
     /// Checks that each id is that of its slot's present connection.
     pub fn audit(&self) {
-        for (slot, conn) in self.iter() {
+        for (index, conn) in &self.slots {
+            let slot = Slot::at(index);
             assert_eq!(conn.id.slot, slot, "G7: an id names its slot");
             assert_eq!(conn.id.generation, self.generations[slot.index()], "G7: an id names the slot's present life");
         }
@@ -76,7 +98,8 @@ impl Connections {
 
     /// The connections, in the order of their slots.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
-        self.slots.iter_mut().map(|(_, conn)| conn)
+        let canary = self.canary;
+        self.slots.iter_mut().map(|(_, conn)| conn).filter(move |conn| Some(conn.id) != canary)
     }
 }
 

@@ -5,6 +5,7 @@ mod agenda;
 mod answers;
 mod api;
 mod audit;
+mod canary;
 mod commands;
 mod connections;
 mod deadlines;
@@ -129,6 +130,8 @@ pub(crate) struct Hub {
     ready_anonymous: usize,
     /// Connections that ended last.
     ended: Ended,
+    /// Frames that the canary has got.
+    frames_heard: u64,
     /// Bytes that wait in all outboxes.
     outbox_bytes: usize,
     /// Tokens that backends have revoked.
@@ -201,6 +204,7 @@ impl Hub {
             states: StateCounts::default(),
             ready_anonymous: 0,
             ended: Ended::default(),
+            frames_heard: 0,
             outbox_bytes: 0,
             revocations: Revocations::default(),
             refused_frames: RefusedFrames::new(keys),
@@ -276,6 +280,8 @@ impl Hub {
                 self.tick();
             }
             Input::Shutdown => self.shutdown(),
+            Input::Canary { number } => self.release_canary(number),
+            Input::CanaryHeard => self.canary_heard(),
         }
     }
 
@@ -353,7 +359,7 @@ impl Hub {
     /// Tells a step in the life of a connection, if the configuration asks for steps. Most do not, and make none.
     #[inline]
     fn step(&mut self, slot: Slot, change: impl FnOnce(&Conn) -> Option<StepChange>) {
-        if self.config.tells_steps {
+        if self.config.tells_steps && self.conns.canary().is_none_or(|canary| canary.slot != slot) {
             let conn = &self.conns[slot];
             let step = change(conn).map(|change| Effect::Step(Box::new(ConnectionStep { conn: conn.id, change })));
             self.effects.extend(step);

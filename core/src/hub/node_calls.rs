@@ -86,7 +86,7 @@ impl Hub {
             users,
             anonymous: self.ready_anonymous,
             channels: rooms,
-            memberships: self.registry.memberships(),
+            memberships: self.memberships(),
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) enum Asker {
     Command { conn: ConnId, id: CommandId, room: RoomName, is_long: bool },
     /// A connection that joins a room.
     Join(ConnId),
+    /// The canary, which hears what it has published and needs no answer.
+    Canary,
 }
 
 /// The answers that are waited for. Each ticket is completed exactly once.

@@ -94,8 +94,8 @@ impl Hub {
             plain: self.states.plain(),
             users: self.online,
             rooms: self.occupied,
-            memberships: self.registry.memberships(),
-            outbox_bytes: self.outbox_bytes,
+            memberships: self.memberships(),
+            outbox_bytes: self.outbox_bytes - self.unheard().map_or(0, Queue::bytes),
             refused_bytes: self.refused_frames.bytes(),
             inbound_bytes: self.inbound_bytes + self.bodies,
             ..Gauges::default()
@@ -138,9 +138,15 @@ impl Hub {
         }
     }
 
-    /// Totals since the start.
-    pub fn totals(&self) -> &Totals {
-        &self.totals
+    /// Memberships over all rooms, without the canary's.
+    pub(super) fn memberships(&self) -> usize {
+        self.registry.memberships() - usize::from(self.canary_is_member())
+    }
+
+    /// Totals since the start, without what the canary was sent.
+    pub fn totals(&self) -> Totals {
+        let unheard = self.unheard().map_or(0, Queue::len) as u64;
+        Totals { frames_queued: self.totals.frames_queued - self.frames_heard - unheard, ..self.totals.clone() }
     }
 
     fn conn_view(&self, conn: &Conn) -> ConnView {

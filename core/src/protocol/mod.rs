@@ -24,6 +24,8 @@ use crate::connection::frame::Frame;
 use crate::limits::Limits;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// The protocol of a connection with its options from the URL.
 #[derive(Clone, Debug)]
@@ -63,6 +65,13 @@ impl Protocol {
             #[cfg(test)]
             Target::Octets {} => (Self::Octets {}, None),
         }
+    }
+
+    /// Returns the protocol of the canary, which is told payloads alone.
+    pub fn of_canary() -> Self {
+        let rooms = UrlRooms::new(Vec::new(), Vec::new(), 0);
+        let (subscribed, no) = (Arc::from("subscribed"), false);
+        Self::Plain(Box::new(plain::PlainOptions { rooms, subscribed, greeting: no, positions: no, reconnect: no }))
     }
 
     /// Returns the name, as backends are told it.

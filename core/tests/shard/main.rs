@@ -5,6 +5,7 @@ mod world;
 
 mod api;
 mod calls;
+mod canary;
 mod explain;
 mod figures;
 mod history_bounds;

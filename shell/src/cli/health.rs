@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_word_of_a_server_is_a_short_one() {
-        for word in ["ok", "degraded", "stopping", "restarting"] {
+        for word in ["ok", "degraded", "stalled", "stopping", "restarting"] {
             assert!(is_word(word), "{word}");
         }
         for other in ["", "<html>", "ok\u{1b}[31m", "it works", &"x".repeat(65)] {

@@ -48,6 +48,8 @@ impl Observer for LastInputs {
             Input::Configured { .. } => ("configured", None, 0),
             Input::Tick => ("tick", None, 0),
             Input::Shutdown => ("shutdown", None, 0),
+            Input::Canary { .. } => ("canary", None, 0),
+            Input::CanaryHeard => ("canary heard", None, 0),
         };
         // Flushes come by the thousand: a run of them is one record, with the last connection and all the bytes.
         if let (Input::Flushed { .. }, Some(last)) = (input, self.inputs.back_mut().filter(|last| last.kind == kind)) {

@@ -17,6 +17,8 @@ pub(crate) struct ReadinessFigures {
     pub(crate) is_restarting: bool,
     /// Whether no key of tokens has been fetched yet, and there is no other.
     pub(crate) is_starting: bool,
+    /// Whether what the canary publishes does not come back.
+    pub(crate) is_stalled: bool,
     pub(crate) gauges: Gauges,
     /// Sockets that count for `http_connections` and that no other one can displace, without the one that asks.
     pub(crate) busy_sockets: usize,
@@ -53,7 +55,8 @@ pub(crate) struct Readiness {
 impl Readiness {
     /// Judges the figures.
     pub(crate) fn judge(figures: &ReadinessFigures, limits: &Limits, is_strict: bool) -> Self {
-        let ReadinessFigures { is_leaving, is_restarting, is_starting, gauges, busy_sockets, descriptors } = *figures;
+        let ReadinessFigures { is_leaving, is_restarting, is_starting, is_stalled, gauges, busy_sockets, descriptors } =
+            *figures;
         let unready = |name, is_so, word, why| {
             let verdict = if is_so { Verdict::Unready(word, why) } else { Verdict::Passed };
             Check { name, verdict, is_excluded: false }
@@ -72,6 +75,12 @@ impl Readiness {
                 is_starting,
                 "starting",
                 "no key of token_jwks has been fetched, and there is no other",
+            ),
+            unready(
+                "canary",
+                is_stalled,
+                "stalled",
+                "no publication has gone the whole way to a member for two seconds",
             ),
         ];
         checks.extend([
@@ -92,7 +101,7 @@ impl Readiness {
         found.map(|check| check.is_excluded = true).is_some()
     }
 
-    /// The state in a word: `stopping`, `restarting`, `starting`, `degraded` or `ok`.
+    /// The state in a word: `stopping`, `restarting`, `starting`, `stalled`, `degraded` or `ok`.
     pub(crate) fn word(&self) -> &'static str {
         self.unready().unwrap_or(if self.is_degraded() { "degraded" } else { "ok" })
     }
@@ -204,6 +213,7 @@ mod tests {
             ("shutdown", "stopping", none, ReadinessFigures { is_leaving: true, ..none }),
             ("shard", "restarting", none, ReadinessFigures { is_restarting: true, ..none }),
             ("token_keys", "starting", none, ReadinessFigures { is_starting: true, ..none }),
+            ("canary", "stalled", none, ReadinessFigures { is_stalled: true, ..none }),
             ("connections", "degraded", connections(99_999), connections(100_000)),
             ("logs", "degraded", rooms(249_999), rooms(250_000)),
             (
@@ -239,11 +249,14 @@ mod tests {
             is_leaving: true,
             is_restarting: true,
             is_starting: true,
+            is_stalled: true,
             busy_sockets: 10_000,
             ..ReadinessFigures::default()
         };
         let mut readiness = judge(&everything);
-        for (name, word) in [("shutdown", "stopping"), ("shard", "restarting"), ("token_keys", "starting")] {
+        for (name, word) in
+            [("shutdown", "stopping"), ("shard", "restarting"), ("token_keys", "starting"), ("canary", "stalled")]
+        {
             assert_eq!(readiness.word(), word);
             assert!(readiness.exclude(name));
         }
@@ -264,8 +277,11 @@ mod tests {
         let figures = ReadinessFigures { busy_sockets: 10_000, ..ReadinessFigures::default() };
         let mut readiness = judge(&figures);
         readiness.exclude("shard");
-        let lines: Vec<String> = readiness.checks().iter().take(5).map(Check::to_string).collect();
+        let lines: Vec<String> = readiness.checks().iter().take(6).map(Check::to_string).collect();
         let full = "[-]http_connections 10000 have a request under way, of at most 10000";
-        assert_eq!(lines, ["[+]shutdown ok", "[+]shard excluded: ok", "[+]token_keys ok", "[+]connections ok", full]);
+        assert_eq!(
+            lines,
+            ["[+]shutdown ok", "[+]shard excluded: ok", "[+]token_keys ok", "[+]canary ok", "[+]connections ok", full]
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! The owner of a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
+use super::canary::CanaryWatch;
 use super::connections::{Accepted, ConnectionTable};
 use super::observer::Observer;
 use super::waiting_tokens::WaitingTokens;
@@ -41,6 +42,7 @@ pub struct Host<T, O = HostLog> {
     write_buffer: WriteBuffer,
     observer: O,
     next_call: u64,
+    canary: CanaryWatch,
 }
 
 /// The targets of effects.
@@ -126,6 +128,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             write_buffer: WriteBuffer::default(),
             observer,
             next_call: 0,
+            canary: CanaryWatch::default(),
         }
     }
 
@@ -251,6 +254,25 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.env.calls.insert(call, sender);
         self.turn(now, Input::Call { call: CallId(call), command });
         answer
+    }
+
+    /// Publishes with the canary. It comes back when what waits is written.
+    pub fn release_canary(&mut self, now: Now) {
+        self.flush_if_spent(now);
+        let number = self.canary.release(now.mono);
+        self.turn(now, Input::Canary { number });
+    }
+
+    /// Whether what the canary publishes has not come back for two seconds, or nothing was published in that time.
+    #[must_use]
+    pub fn canary_is_silent(&self, now: Now) -> bool {
+        self.canary.is_silent(now.mono)
+    }
+
+    /// Whether the last publication of the canary has come back.
+    #[must_use]
+    pub fn canary_has_returned(&self, now: Now) -> bool {
+        self.canary.has_returned(now.mono)
     }
 
     /// Closes the connections that were accepted as listeners, as a backend does. O(n) in the connections.
@@ -432,11 +454,19 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.env.awaited.as_ref().is_none_or(BTreeSet::is_empty)
     }
 
+    /// Takes what is pending for a connection without a socket, if that is the canary.
+    fn hear_canary(&mut self, now: Now, conn: ConnId) {
+        if let Some(pending) = self.shard.pending(conn).filter(|_| self.shard.canary() == Some(conn)) {
+            self.canary.hear(now.mono, &pending);
+            self.turn(now, Input::CanaryHeard);
+        }
+    }
+
     /// Writes what waits for a connection until the socket is full. The check that it may be written to, the write and its
     /// accounting are one step: nothing comes between them.
     fn write(&mut self, now: Now, conn: ConnId) {
         loop {
-            let Some(entry) = self.env.connections.get(conn) else { return };
+            let Some(entry) = self.env.connections.get(conn) else { return self.hear_canary(now, conn) };
             if entry.driver.is_blocked() {
                 return;
             }

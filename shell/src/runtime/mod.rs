@@ -2,6 +2,7 @@
 
 pub(crate) mod alert_sender;
 pub(crate) mod backoff;
+mod canary;
 pub(crate) mod clock;
 pub mod connections;
 pub mod host;

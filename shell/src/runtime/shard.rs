@@ -374,6 +374,7 @@ impl ShardRuntime {
             is_leaving: self.is_leaving(),
             is_restarting: self.is_restarting(),
             is_starting: self.is_starting(),
+            is_stalled: self.enter(|host, now| host.canary_is_silent(now)).unwrap_or(false),
             gauges,
             busy_sockets: self.sockets.busy(),
             descriptors: descriptors::kept().zip(descriptors::most()),

@@ -4,6 +4,7 @@
 //! that is full has its own task woken, which alone waits for it.
 
 use super::backoff::Backoff;
+use super::canary::CANARY_INTERVAL;
 use super::clock::Clock;
 use super::host::Host;
 use super::pulse::Pulse;
@@ -105,6 +106,7 @@ impl ShardRuntime {
         tasks.spawn_local(tick(self.clone()));
         tasks.spawn_local(flush(self.clone()));
         tasks.spawn_local(sample(self.clone()));
+        tasks.spawn_local(release_canary(self.clone()));
         tasks.spawn_local(follow_settings(self.clone()));
         tasks.spawn_local(log_calls(self.clone()));
         tasks.spawn_local(verify_waiting(self.clone()));
@@ -238,6 +240,14 @@ async fn sample(shard: Rc<ShardRuntime>) {
             shard.rates.borrow_mut().sample(now.mono, &stats, shard.refusals.total());
             shard.watch(now, &stats);
         }
+    }
+}
+
+/// Has the canary publish, again and again.
+async fn release_canary(shard: Rc<ShardRuntime>) {
+    loop {
+        shard.enter(Host::release_canary);
+        sleep(CANARY_INTERVAL).await;
     }
 }
 
@@ -432,6 +442,26 @@ mod tests {
                 wanted.fetch_sub(1, Ordering::Relaxed);
             }
         }
+    }
+
+    #[test]
+    fn a_shard_that_stood_still_is_stalled_until_a_publication_has_come_through() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+        runtime.block_on(async {
+            let clock = Clock::new();
+            let shard = Rc::new(ShardRuntime::new(None, clock, Lasting::new(process(), clock).unwrap(), 0));
+            let readiness = || shard.readiness(shard.gauges());
+            assert!(readiness().is_ready(), "nothing was due yet");
+            shard.enter(Host::release_canary);
+            assert!(readiness().is_ready(), "it may be on its way");
+            thread::sleep(Duration::from_secs(2));
+            assert_eq!((readiness().word(), readiness().is_ready()), ("stalled", false));
+            let _tasks = shard.spawn_tasks(&[]);
+            while !readiness().is_ready() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(shard.gauges(), parlor_core::stats::Gauges::default(), "nobody is there");
+        });
     }
 
     #[test]

@@ -152,6 +152,11 @@ pub trait Subject {
     fn explain(&self, _room: &RoomName, _epoch: &str, _offset: u64) -> Option<Vec<DeliveryAccount>> {
         None
     }
+    /// Has the canary publish this number. Returns whether it has come back, and nothing else come of it; `None` where there is no
+    /// canary.
+    fn release_canary(&mut self, _: Now, _number: u64) -> Option<bool> {
+        None
+    }
     /// Notes on what is not in its state, line by line: for a person to read, and for states to be told apart.
     fn notes(&self) -> Vec<String> {
         Vec::new()
@@ -195,6 +200,18 @@ pub fn explain(shards: &[&Shard], room: &RoomName, epoch: &str, offset: u64) -> 
         }
     }
     all
+}
+
+/// Has the canary of a machine publish this number. Returns whether it has come back, and nothing else come of it.
+pub fn release_canary(shard: &mut Shard, now: Now, number: u64) -> bool {
+    let mut effects: Vec<Effect> = shard.handle(now, Input::Canary { number }).collect();
+    go_on(shard, now, &mut effects);
+    let Some(canary) = shard.canary() else { return false };
+    let is_woken = matches!(effects[..], [Effect::Wake(conn)] if conn == canary);
+    let number = number.to_string();
+    let frame = [&[0x81, number.len() as u8], number.as_bytes()].concat();
+    let has_returned = Subject::pending(shard, canary).as_deref() == Some(&*frame);
+    is_woken && has_returned && shard.handle(now, Input::CanaryHeard).next().is_none()
 }
 
 /// Lets a machine do all that it has put off. Sockets are the world's to write to, between two inputs.
@@ -257,5 +274,9 @@ impl Subject for Shard {
 
     fn explain(&self, room: &RoomName, epoch: &str, offset: u64) -> Option<Vec<DeliveryAccount>> {
         Some(explain(&[self], room, epoch, offset))
+    }
+
+    fn release_canary(&mut self, now: Now, number: u64) -> Option<bool> {
+        Some(release_canary(self, now, number))
     }
 }

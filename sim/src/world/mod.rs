@@ -14,6 +14,7 @@
 
 pub mod action;
 pub mod api;
+mod canary;
 pub mod client_message;
 pub mod client_texts;
 mod clients;

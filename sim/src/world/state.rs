@@ -53,6 +53,8 @@ pub struct World<S> {
     pub(super) answered: String,
     /// The turns after which it was asked what became of a publication, or might have been.
     pub(super) explained: u64,
+    /// The number of inputs that are handled to the end.
+    pub(super) settled: u64,
     /// Where the lists of connections and of rooms go on.
     pub(super) pages: [Option<ListPage>; 2],
     /// Transcript of a run whose streams are kept for a second reader.
@@ -94,6 +96,7 @@ impl<S: Subject> World<S> {
             checked: BTreeMap::new(),
             answered: String::new(),
             explained: 0,
+            settled: 0,
             pages: [None, None],
             transcript: None,
             checkers: None,

@@ -177,6 +177,8 @@ impl<S: Subject> World<S> {
             self.check(Observed::Histories { want, before, after })?;
         }
         self.ask_what_became_of_one()?;
+        let canary = self.release_canary(now);
+        self.heed(self.overlook(canary))?;
         self.heed(self.overlook(states::check_bounds(&self.setup, &self.seen)))?;
         let audit = caught(|| self.subject.audit());
         self.heed(self.overlook(audit))?;

@@ -151,7 +151,7 @@ fn ready() -> Value {
     let text = |description: &str| json!({"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}});
     let responses = json!({
         "200": text("It does: `ok`, or `degraded` where a limit of the whole server is reached."),
-        "503": text("It does not: `starting`, `stopping` or `restarting`, and with `ready_strict` also `degraded`."),
+        "503": text("It does not: `starting`, `stalled`, `stopping` or `restarting`, and with `ready_strict` also `degraded`."),
     });
     let parameter = |name: &str, description: &str, schema: &Value| json!({"name": name, "in": "query", "description": description, "schema": schema});
     let key = json!([{}, {"key": []}, {"authorization": []}, {"bearer": []}]);

@@ -163,7 +163,7 @@ fn health() -> Value {
     let count = json!({"anyOf": [unsigned(), {"type": "object", "additionalProperties": unsigned()}]});
     let rates = json!({"type": "object", "additionalProperties": {"type": "number"}});
     let more = [
-        ("status", json!({"enum": ["ok", "degraded", "starting", "stopping", "restarting"]})),
+        ("status", json!({"enum": ["ok", "degraded", "starting", "stalled", "stopping", "restarting"]})),
         ("checks", json!({"type": "object", "additionalProperties": text()})),
         ("version", text()),
         ("node", text()),

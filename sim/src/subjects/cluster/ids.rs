@@ -47,7 +47,9 @@ pub(super) fn with_conn(mut input: Input, id: ConnId) -> Input {
         | Input::Shutdown
         | Input::Link { .. }
         | Input::ShardLost { .. }
-        | Input::Configured { .. } => {}
+        | Input::Configured { .. }
+        | Input::Canary { .. }
+        | Input::CanaryHeard => {}
     }
     input
 }

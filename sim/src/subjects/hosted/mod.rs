@@ -146,6 +146,18 @@ impl Subject for Hosted {
         Some(explain(&[self.host.shard()], room, epoch, offset))
     }
 
+    fn release_canary(&mut self, now: Now, _: u64) -> Option<bool> {
+        // What waits for sockets is the world's to have written.
+        if self.host.needs_flush() {
+            return None;
+        }
+        self.host.release_canary(now);
+        self.host.flush(now, usize::MAX);
+        // The input itself, and that it was heard.
+        let turns = self.host.observer().take();
+        Some(self.host.canary_has_returned(now) && turns.len() == 2)
+    }
+
     fn audit(&self) {
         self.host.shard().audit();
         assert_eq!(
@@ -236,6 +248,7 @@ impl Hosted {
             }
             Input::Call { command, .. } => drop(self.host.call(now, command)),
             Input::Link { .. } | Input::ShardLost { .. } => unreachable!("a host has one shard"),
+            Input::Canary { .. } | Input::CanaryHeard => unreachable!("the world asks for that by itself"),
             Input::Configured { config } => self.host.reconfigure(now, *config, TokenVerifier::new(Some(SECRET))),
             Input::Tick => self.host.tick(now),
             Input::Shutdown => self.host.shut_down(now),

@@ -67,7 +67,9 @@ impl<V: Version> Naive<V> {
             | Input::ShardLost { .. }
             | Input::Configured { .. }
             | Input::Tick
-            | Input::Shutdown => vec![],
+            | Input::Shutdown
+            | Input::Canary { .. }
+            | Input::CanaryHeard => vec![],
         }
     }
 

@@ -1,7 +1,7 @@
 //! A defect that is put into the machine: what it changes, what it breaks and what finds it.
 
 use crate::guarantees::Guarantee;
-use crate::subjects::subject::{Subject, TurnReport, explain, go_on};
+use crate::subjects::subject::{Subject, TurnReport, explain, go_on, release_canary};
 use parlor_core::api::Reply;
 use parlor_core::error::Error;
 use parlor_core::explain::DeliveryAccount;
@@ -80,6 +80,11 @@ pub(super) trait Misbehaviour: Sync {
         Subject::answer(shard, result)
     }
 
+    /// Has the canary publish.
+    fn release_canary(&self, shard: &mut Shard, now: Now, number: u64) -> bool {
+        release_canary(shard, now, number)
+    }
+
     /// Changes what is told of a publication.
     fn explain(&self, _: &mut Vec<DeliveryAccount>) {}
 }
@@ -152,6 +157,10 @@ impl Subject for DefectiveMachine {
         let mut deliveries = explain(&[&self.shard], room, epoch, offset);
         self.defect.explain(&mut deliveries);
         Some(deliveries)
+    }
+
+    fn release_canary(&mut self, now: Now, number: u64) -> Option<bool> {
+        Some(self.defect.release_canary(&mut self.shard, now, number))
     }
 
     /// The machine itself is asked: a defect that changes answers has no part in it.

@@ -2,7 +2,7 @@
 
 use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known, known_user};
 use crate::guarantees::Guarantee;
-use crate::subjects::subject::Subject;
+use crate::subjects::subject::{Subject, release_canary};
 use parlor_core::api::{Command, Message};
 use parlor_core::explain::{DeliveryAccount, DeliveryOutcome};
 use parlor_core::snapshot::{ConnView, PhaseView, RoomView};
@@ -143,6 +143,18 @@ defects! {
             for delivery in deliveries.iter_mut().filter(|delivery| delivery.ended.is_none()) {
                 delivery.outcome = DeliveryOutcome::JoinedLater { at: 0 };
             }
+        }
+    }
+    a_canary_that_does_not_come_back: LostCanary breaks L1 within 20 seeds {
+        fn release_canary(&self, shard: &mut Shard, now: Now, number: u64) -> bool {
+            number < 5 && release_canary(shard, now, number)
+        }
+    }
+    a_canary_that_counts: CountedCanary breaks G8 within 20 seeds {
+        fn stats(&self, shard: &Shard) -> Stats {
+            let mut stats = shard.stats();
+            stats.gauges.memberships += usize::from(shard.canary().is_some());
+            stats
         }
     }
     an_event_that_is_told_twice: RepeatedEvent breaks G4 within 20 seeds {

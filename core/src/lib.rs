@@ -10,7 +10,7 @@
 //! 3. The turn returns its effects. The caller carries them out in order, all of them, before the next input.
 //! 4. [`Effect::Wake`] names a connection that has something to write. The caller writes what [`Shard::pending`] shows, as
 //!    much as the socket takes, and reports how much with [`Pending::consumed`]. A connection that must not be written to has
-//!    nothing pending.
+//!    nothing pending. What is pending for [`Shard::canary`] is for no socket: [`Input::CanaryHeard`] takes it.
 //! 5. Where [`Shard::is_spent`] or [`Shard::has_work`] says so, the caller first offers everything that is pending to the
 //!    sockets, says so with [`Shard::all_offered`], and calls [`Shard::resume`], which is a turn as well.
 //! 6. Where [`Shard::is_paused`] says so, the caller does not read from the connection, until [`Effect::ResumeReading`].

@@ -62,9 +62,9 @@ impl RoomName {
         self.strip_prefix('#').map(|user| UserId { name: Arc::from(user) })
     }
 
-    /// Returns the name of the room of a shard's canary, which nobody else can name: it has a control character.
-    pub(crate) fn of_canary(shard: usize) -> Self {
-        Self { name: format!("{CANARY}{shard}").into(), policy: PolicyId::UNPREFIXED }
+    /// Returns a name for the room of a canary, which nobody else can name: it has a control character.
+    pub(crate) fn of_canary(number: u64) -> Self {
+        Self { name: format!("{CANARY}{number}").into(), policy: PolicyId::UNPREFIXED }
     }
 
     /// Whether this is the room of a canary.

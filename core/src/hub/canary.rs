@@ -29,22 +29,14 @@ impl Hub {
         self.conns[self.conns.canary()?.slot].queue()
     }
 
-    /// Whether the home of its room has made the canary a member.
-    pub(super) fn canary_is_member(&self) -> bool {
-        self.conns
-            .canary()
-            .is_some_and(|canary| self.registry.is_member(canary.slot, &RoomName::of_canary(self.shard.index())))
-    }
-
     /// Publishes a number in the canary's room.
     pub(super) fn release_canary(&mut self, number: u64) {
-        if self.conns.canary().is_none() {
+        if self.canary_room.is_none() {
             self.hatch();
         }
-        if !self.unheard().is_none_or(Queue::is_empty) {
+        let Some(room) = self.canary_room.clone().filter(|_| self.unheard().is_none_or(Queue::is_empty)) else {
             return;
-        }
-        let room = RoomName::of_canary(self.shard.index());
+        };
         // It is not numbered: nobody comes back for it.
         let data = Payload::Json(Json::encode(&number));
         let draft = Draft { data, tags: None, info: None, skip_history: true, shared: false };
@@ -61,19 +53,19 @@ impl Hub {
         self.frames_heard += open.outbox.flushed(bytes, &mut self.refused_frames).frames;
     }
 
-    /// Makes the canary, which joins its room.
+    /// Makes the canary, which joins its room. The home of that is in this shard: no other one can keep it waiting, or be lost.
     fn hatch(&mut self) {
-        // All zeros, but for the shard: ids of clients are random.
-        let mut client = [0; 16];
-        client[..2].copy_from_slice(&u16::to_le_bytes(self.shard.index() as u16));
-        let client = ClientId(client);
+        let mut rooms = (0..).map(RoomName::of_canary);
+        let room = rooms.find(|room| self.node.home_of(room) == self.shard).expect("each shard has homes");
+        // All zeros: ids of clients are random.
+        let client = ClientId([0; 16]);
         let info = ClientInfo { client, user: self.anonymous.clone(), info: None, room_info: None };
         let open = Open { stage: Stage::Ready, ..Handshaking { token: None }.upgraded(Arc::new(info), 1) };
         let (protocol, record) = (Protocol::of_canary(), Record::since(self.now.unix_ms));
         let (phase, deadlines) = (Phase::Open(open), Deadlines::NONE);
         let make = |id| Conn { id, client, address: None, protocol, phase, deadlines, record };
         let id = self.conns.insert_canary(make);
-        let reason = JoinReason::ServerSide(Reasons::CLIENT);
-        self.join(id.slot, &RoomName::of_canary(self.shard.index()), reason, Replay::None, JoinLeave::Untold, None);
+        self.join(id.slot, &room, JoinReason::ServerSide(Reasons::CLIENT), Replay::None, JoinLeave::Untold, None);
+        self.canary_room = Some(room);
     }
 }

@@ -76,11 +76,6 @@ impl Connections {
         conns.map(|(index, conn)| (Slot::at(index), conn))
     }
 
-    /// The slots of the connections and of the canary, in order.
-    pub fn all_slots(&self) -> impl Iterator<Item = Slot> {
-        self.slots.iter().map(|(index, _)| Slot::at(index))
-    }
-
     /// Changes the generation of a slot, which an audit has to find.
     #[cfg(test)]
     pub fn spoil_generation(&mut self, slot: Slot) {

@@ -75,7 +75,7 @@ impl Hub {
         for room in lost {
             self.interrupt_members(&room, None, false);
         }
-        let slots: Vec<Slot> = self.conns.all_slots().collect();
+        let slots: Vec<Slot> = self.conns.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.ask_again(slot, shard);
         }

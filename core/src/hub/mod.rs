@@ -130,6 +130,8 @@ pub(crate) struct Hub {
     ready_anonymous: usize,
     /// Connections that ended last.
     ended: Ended,
+    /// The room of the canary, once there is one, which is its member.
+    canary_room: Option<RoomName>,
     /// Frames that the canary has got.
     frames_heard: u64,
     /// Bytes that wait in all outboxes.
@@ -204,6 +206,7 @@ impl Hub {
             states: StateCounts::default(),
             ready_anonymous: 0,
             ended: Ended::default(),
+            canary_room: None,
             frames_heard: 0,
             outbox_bytes: 0,
             revocations: Revocations::default(),

@@ -87,10 +87,6 @@ impl Hub {
     #[cold]
     fn close_noted(&mut self) {
         while let Some((conn, cause)) = self.slow.pop() {
-            // Of what it misses its host hears nothing, which is what it is there for.
-            if Some(conn) == self.conns.canary() {
-                continue;
-            }
             if cause == CloseCause::Unanswered {
                 self.with(conn, Self::close_unanswered);
             } else {

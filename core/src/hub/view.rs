@@ -140,7 +140,7 @@ impl Hub {
 
     /// Memberships over all rooms, without the canary's.
     pub(super) fn memberships(&self) -> usize {
-        self.registry.memberships() - usize::from(self.canary_is_member())
+        self.registry.memberships() - usize::from(self.canary_room.is_some())
     }
 
     /// Totals since the start, without what the canary was sent.

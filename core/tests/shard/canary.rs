@@ -4,7 +4,6 @@ use crate::cluster::{Cluster, SHARDS};
 use crate::world::{World, parse, with_config, world};
 use parlor_core::limits::Rate;
 use parlor_core::{Config, Input, Limits, Lost};
-use serde_json::json;
 use std::time::Duration;
 
 /// What the canary hears, as text.
@@ -102,52 +101,22 @@ fn it_takes_nobodys_place() {
     assert_eq!(hear(&mut world), ["3"], "it outlives them all");
 }
 
-/// Has the canaries of all shards publish.
-fn beat(cluster: &mut Cluster, number: u64) {
-    for shard in &mut cluster.shards {
-        shard.input(Input::Canary { number });
-    }
-    cluster.settle();
-}
-
 #[test]
-fn it_joins_although_the_home_that_was_asked_is_lost() {
-    for at in 0..SHARDS {
-        let mut cluster = Cluster::new();
-        cluster.shards[at].input(Input::Canary { number: 1 });
-        cluster.lose(1 - at);
-        cluster.settle();
-        hear(&mut cluster.shards[at]);
-        beat(&mut cluster, 2);
-        assert_eq!(hear(&mut cluster.shards[at]), ["2"], "shard {at}");
-    }
-}
-
-#[test]
-fn it_comes_back_to_a_home_that_was_lost() {
+fn it_needs_no_other_shard() {
     let mut cluster = Cluster::new();
-    beat(&mut cluster, 1);
-    for at in 0..SHARDS {
-        assert_eq!(hear(&mut cluster.shards[at]), ["1"]);
-    }
-    for lost in 0..SHARDS {
-        cluster.lose(lost);
-        cluster.settle();
-        beat(&mut cluster, 2);
-        for at in 0..SHARDS {
-            hear(&mut cluster.shards[at]);
-        }
-        beat(&mut cluster, 3);
-        for at in 0..SHARDS {
-            assert_eq!(
-                hear(&mut cluster.shards[at]).last().map(String::as_str),
-                Some("3"),
-                "{lost} was lost, not {at}"
-            );
-        }
-    }
     let room = cluster.room(0);
     let conn = cluster.plain(1, &room);
-    assert_eq!(cluster.publish(1, &room, 5)["result"]["offset"], json!(1));
-    assert_eq!(cluster.shards[1].read(conn), ["5"]);
+    for number in 0..3 {
+        for at in 0..SHARDS {
+            let before = cluster.shards[at].shard.stats();
+            cluster.shards[at].input(Input::Canary { number });
+            assert!(cluster.shards[at].sent.is_empty(), "nothing waits for another shard");
+            assert_eq!(hear(&mut cluster.shards[at]), [number.to_string()], "shard {at}");
+            assert_eq!(cluster.shards[at].shard.stats(), before);
+        }
+        cluster.lose(number as usize % SHARDS);
+        cluster.settle();
+    }
+    cluster.settle();
+    cluster.shards[0].input(Input::Lost { conn, cause: Lost::Read });
 }

@@ -15,7 +15,7 @@ pub struct LastInputs {
     inputs: VecDeque<InputRecord>,
 }
 
-/// One input without its content, or a run of flushes.
+/// One input without its content, or a run of flushes or of the canary.
 #[derive(Clone, Copy, Debug)]
 struct InputRecord {
     at: Now,
@@ -48,11 +48,12 @@ impl Observer for LastInputs {
             Input::Configured { .. } => ("configured", None, 0),
             Input::Tick => ("tick", None, 0),
             Input::Shutdown => ("shutdown", None, 0),
-            Input::Canary { .. } => ("canary", None, 0),
-            Input::CanaryHeard => ("canary heard", None, 0),
+            Input::Canary { .. } | Input::CanaryHeard => ("canary", None, 0),
         };
-        // Flushes come by the thousand: a run of them is one record, with the last connection and all the bytes.
-        if let (Input::Flushed { .. }, Some(last)) = (input, self.inputs.back_mut().filter(|last| last.kind == kind)) {
+        // Flushes come by the thousand, and the canary all the time: a run of them is one record, with the last connection and all
+        // the bytes.
+        let is_often = matches!(input, Input::Flushed { .. } | Input::Canary { .. } | Input::CanaryHeard);
+        if let Some(last) = self.inputs.back_mut().filter(|last| is_often && last.kind == kind) {
             *last = InputRecord { at, kind, conn, bytes: last.bytes.saturating_add(bytes) };
             return;
         }

@@ -80,7 +80,7 @@ impl Readiness {
                 "canary",
                 is_stalled,
                 "stalled",
-                "no publication has gone the whole way to a member for two seconds",
+                "the server's own publication was due two seconds ago, and has not come back",
             ),
         ];
         checks.extend([

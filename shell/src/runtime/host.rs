@@ -263,7 +263,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.turn(now, Input::Canary { number });
     }
 
-    /// Whether what the canary publishes has not come back for two seconds, or nothing was published in that time.
+    /// Whether a publication of the canary was due two seconds ago, and has not come back.
     #[must_use]
     pub fn canary_is_silent(&self, now: Now) -> bool {
         self.canary.is_silent(now.mono)
@@ -271,8 +271,8 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Whether the last publication of the canary has come back.
     #[must_use]
-    pub fn canary_has_returned(&self, now: Now) -> bool {
-        self.canary.has_returned(now.mono)
+    pub fn canary_has_returned(&self) -> bool {
+        self.canary.has_returned()
     }
 
     /// Closes the connections that were accepted as listeners, as a backend does. O(n) in the connections.

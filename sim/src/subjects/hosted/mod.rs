@@ -155,7 +155,7 @@ impl Subject for Hosted {
         self.host.flush(now, usize::MAX);
         // The input itself, and that it was heard.
         let turns = self.host.observer().take();
-        Some(self.host.canary_has_returned(now) && turns.len() == 2)
+        Some(self.host.canary_has_returned() && turns.len() == 2)
     }
 
     fn audit(&self) {

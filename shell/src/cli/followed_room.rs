@@ -95,6 +95,11 @@ impl FollowedRoom {
         }
     }
 
+    /// Whether it is known where to go on.
+    pub(super) fn has_position(&self) -> bool {
+        self.position.is_some()
+    }
+
     /// Whether this connection is known to be in the room.
     pub(super) fn is_member(&self) -> bool {
         self.is_member
@@ -190,7 +195,7 @@ mod tests {
             assert_eq!((room.take(skipped.into()), room.release()), (None, Some(Followed::Message(skipped.into()))));
         }
         assert_eq!((room.take("2".into()), room.take("3".into())), (None, Some(Followed::Message("2".into()))));
-        assert_eq!((room.position.is_some(), room.release()), (false, Some(Followed::Message("3".into()))));
+        assert_eq!((room.has_position(), room.release()), (false, Some(Followed::Message("3".into()))));
         assert_eq!((room.take(position(3)), room.is_waiting()), (None, false));
         assert!(room.path(None).ends_with("&since=e:3"), "{room:?}");
     }
@@ -218,7 +223,7 @@ mod tests {
         let of_user = || position(4).replace("a b", "#ann");
         assert_eq!((room.take(of_user()), room.take("1".into())), (None, None));
         assert_eq!((room.take(of_user()), room.is_waiting()), (None, false));
-        assert_eq!((room.position.is_some(), room.take("2".into())), (false, None));
+        assert_eq!((room.has_position(), room.take("2".into())), (false, None));
         assert_eq!(room.take(position(1)), Some(Followed::Message("2".into())));
         assert_eq!((room.take(of_user()), room.take(position(1))), (None, None));
         assert_eq!((room.take(of_user()), room.take(position(2))), (None, Some(Followed::Message(of_user()))));
@@ -242,7 +247,7 @@ mod tests {
         assert!(room.is_member());
         assert_eq!((room.take(no_token.into()), room.release()), (None, Some(Followed::Message(no_token.into()))));
         room.connected();
-        assert!(!room.is_member() && room.position.is_some());
+        assert!(!room.is_member() && room.has_position());
     }
 
     #[test]

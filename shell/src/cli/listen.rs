@@ -9,7 +9,7 @@ use crate::observe::log;
 use crate::runtime::backoff::Backoff;
 use crate::runtime::clock::Clock;
 use clap::{Arg, ArgMatches, Command, value_parser};
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use parlor_core::Instant;
@@ -102,6 +102,7 @@ impl RoomListener<'_> {
                     has_connected = true;
                     self.room.connected();
                     let clock = Clock::new();
+                    self.ask_position(&mut socket).await;
                     let end = tokio::select! {
                         biased;
                         _ = &mut interrupted => return close(&mut socket).await,
@@ -157,6 +158,14 @@ impl RoomListener<'_> {
             }
             Ok(Err(error)) => Ok(Err(self.target.sentence(&format!("did not open a WebSocket: {error}")))),
             Err(_) => Ok(Err(self.target.sentence("did not open a WebSocket in time"))),
+        }
+    }
+
+    /// Asks where the rooms' logs are. The server tells that by itself; but one that wants a token says so only when it is asked.
+    async fn ask_position(&self, socket: &mut Socket) {
+        if !self.room.has_position() {
+            // Where it fails, reading does, too.
+            let _ = socket.send(Message::text(r#"{"type":"position"}"#)).await;
         }
     }
 

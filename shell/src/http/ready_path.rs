@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(warned.matches("token_keys").count(), 1, "the list comes once: {warned}");
         assert!(
             warned.ends_with(
-                "there are shutdown, shard, token_keys, connections, http_connections, logs, \
+                "there are shutdown, shard, token_keys, canary, connections, http_connections, logs, \
             inbound_bytes_total, outbox_bytes_total, open_files"
             ),
             "{warned}"

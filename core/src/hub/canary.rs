@@ -24,7 +24,7 @@ impl Hub {
         self.conns.canary()
     }
 
-    /// What waits to be heard.
+    /// The frames that wait to be heard.
     pub(super) fn unheard(&self) -> Option<&Queue> {
         self.conns[self.conns.canary()?.slot].queue()
     }

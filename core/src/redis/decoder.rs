@@ -22,7 +22,7 @@ pub enum RespError {
     UnknownType(u8),
     /// A line ends otherwise than with CR and LF, or bulk bytes do.
     LineEnd,
-    /// What stands for a number, a length or a boolean is none. A length of -1 is how RESP2 says null.
+    /// A number, a length or a boolean that is none. A length of -1 is how RESP2 says null.
     Malformed {
         /// The byte that the value begins with.
         kind: u8,

@@ -6,7 +6,7 @@ use alloc::string::String;
 /// One script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// What it is called in this project; the server knows it by its SHA-1, which SCRIPT LOAD replies.
+    /// The name in this project; the server knows it by its SHA-1, which SCRIPT LOAD replies.
     pub name: &'static str,
     body: &'static str,
 }

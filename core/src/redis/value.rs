@@ -28,7 +28,7 @@ pub enum RespValue {
     Map(Vec<(RespValue, RespValue)>),
     /// Values whose order means nothing, as they came: `~2`.
     Set(Vec<RespValue>),
-    /// What no command asked for, such as a message of a channel: `>3`. It is never a part of another value.
+    /// A value that no command asked for, such as a message of a channel: `>3`. It is never a part of another value.
     Push(Vec<RespValue>),
 }
 

@@ -59,7 +59,7 @@ mod tests {
         shard.handle(Now { mono, unix_ms: 0 }, Input::Canary { number }).for_each(drop);
     }
 
-    /// What waits for its canary, which hears it.
+    /// Has the canary hear what waits for it.
     fn hear(shard: &mut Shard, watch: &mut CanaryWatch, mono: Instant) {
         watch.hear(mono, &shard.pending(shard.canary().unwrap()).unwrap());
         shard.handle(Now { mono, unix_ms: 0 }, Input::CanaryHeard).for_each(drop);

@@ -1,4 +1,4 @@
-//! What comes from a Redis server, whole and in pieces.
+//! Bytes that come from a Redis server, whole and in pieces.
 
 use super::taken::Taken;
 use super::target::Teller;

@@ -5,12 +5,12 @@ use parlor_core::redis::RespValue;
 /// The answer to a command, or the text of an error.
 pub type Answer = Result<RespValue, String>;
 
-/// What is said of words that a command does not know.
+/// The error for words that a command does not know.
 pub const SYNTAX: &str = "ERR syntax error";
-/// What is said of a number that is none.
+/// The error for a number that is none.
 pub const NO_INTEGER: &str = "ERR value is not an integer or out of range";
 
-/// What is said of a command with too many words, or too few.
+/// Returns the error for a command with too many words, or too few.
 #[must_use]
 pub fn wrong_number(name: &str) -> String {
     format!("ERR wrong number of arguments for '{}' command", name.to_ascii_lowercase())

@@ -53,10 +53,9 @@ pub const COMMANDS: &[DataCommand] = &[
 
 /// Carries out a command about keys. None if there is no such command.
 pub fn run(data: &mut Dataset, words: &[&[u8]]) -> Option<Answer> {
-    let (name, arguments) = words.split_first()?;
-    let command = COMMANDS.iter().find(|command| name.eq_ignore_ascii_case(command.name.as_bytes()))?;
+    let command = find(words)?;
     Some(match fits(words.len(), command.arity) {
-        true => (command.run)(data, arguments),
+        true => (command.run)(data, &words[1..]),
         false => Err(wrong_number(command.name)),
     })
 }
@@ -64,9 +63,13 @@ pub fn run(data: &mut Dataset, words: &[&[u8]]) -> Option<Answer> {
 /// Whether this is a command with too many words, or too few.
 #[must_use]
 pub fn has_wrong_number(words: &[&[u8]]) -> bool {
-    let Some(name) = words.first() else { return false };
-    let command = COMMANDS.iter().find(|command| name.eq_ignore_ascii_case(command.name.as_bytes()));
-    command.is_some_and(|command| !fits(words.len(), command.arity))
+    find(words).is_some_and(|command| !fits(words.len(), command.arity))
+}
+
+/// Returns the command that the first word names.
+fn find(words: &[&[u8]]) -> Option<&'static DataCommand> {
+    let name = words.first()?;
+    COMMANDS.iter().find(|command| name.eq_ignore_ascii_case(command.name.as_bytes()))
 }
 
 /// Whether a command may have this many words.

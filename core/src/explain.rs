@@ -11,6 +11,7 @@ use crate::limits::Limit;
 use crate::names::{RoomName, UserId};
 use crate::policy::Policy;
 use crate::publication::{EpochText, Publication};
+use crate::stored::StaticText;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,7 +23,8 @@ pub const ENDED_CONNECTIONS: usize = 1_000;
 pub const ENDED_ROOMS: usize = 16;
 
 /// The account of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct ConnectionAccount {
     /// The id within the shard, which it may have given back.
     pub conn: ConnId,
@@ -31,9 +33,11 @@ pub struct ConnectionAccount {
     /// The user; empty for an anonymous connection and before authentication.
     pub user: UserId,
     /// The protocol: `json` or `plain`.
-    pub protocol: &'static str,
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::text"))]
+    pub protocol: StaticText,
     /// The state: `handshaking`, `unauthenticated`, `authenticating`, `joining`, `ready`, `closing` or `ended`.
-    pub state: &'static str,
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::text"))]
+    pub state: StaticText,
     /// The time of its upgrade request, in milliseconds since 1970.
     pub since_ms: u64,
     /// Its rooms; for one that closes or has ended, those that it was in then.
@@ -56,13 +60,15 @@ pub struct ConnectionAccount {
     /// The limits that it has exceeded, each with how often, in the order of the first time.
     pub limits: Vec<(Limit, u32)>,
     /// The deadlines that are armed, each with the name of its timer and the time until then.
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::named"))]
     pub deadlines: Vec<(&'static str, Duration)>,
     /// The end, of one that has ended.
     pub end: Option<EndAccount>,
 }
 
 /// The account of a connection's pings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct PingAccount {
     /// The pings that it was sent.
     pub sent: u32,
@@ -73,7 +79,8 @@ pub struct PingAccount {
 }
 
 /// The account of how a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct EndAccount {
     /// The time, in milliseconds since 1970.
     pub at_ms: u64,
@@ -88,7 +95,8 @@ pub struct EndAccount {
 }
 
 /// The account of a connection in a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct MembershipAccount {
     /// The room.
     pub room: RoomName,
@@ -105,7 +113,8 @@ impl MembershipAccount {
 }
 
 /// The account of a membership.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct JoinedAccount {
     /// The time, in milliseconds since 1970.
     pub at_ms: u64,

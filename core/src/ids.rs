@@ -115,15 +115,18 @@ impl fmt::Display for ClientId {
 }
 
 /// The identity of a connection as other members may see it, shared by all of its rooms.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct ClientInfo {
     /// The public id of the connection.
     pub client: ClientId,
     /// The user; empty for an anonymous connection.
     pub user: UserId,
     /// The info from the connection token.
+    #[serde(serialize_with = "crate::stored::content")]
     pub info: Option<Json>,
     /// The info from the room token.
+    #[serde(serialize_with = "crate::stored::content")]
     pub room_info: Option<Json>,
 }
 

@@ -227,7 +227,7 @@ pub enum WebSocketMessage {
     /// A text message.
     Text(String),
     /// A binary message. A client whose protocol reads text only is closed with 1003 for one.
-    Binary(Vec<u8>),
+    Binary(#[serde(serialize_with = "crate::stored::bytes")] Vec<u8>),
 }
 
 impl WebSocketMessage {

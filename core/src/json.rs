@@ -42,6 +42,11 @@ impl Json {
         &self.0
     }
 
+    /// Returns `true` when there are clones.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Returns `true` when both values share their text.
     #[must_use]
     pub fn is_shared_with(&self, other: &Self) -> bool {

@@ -118,7 +118,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "replay"))]
 extern crate std;
 
 pub mod admission;
@@ -152,6 +152,7 @@ mod shard;
 pub mod snapshot;
 pub mod stats;
 mod step;
+mod stored;
 mod tallies;
 #[cfg(feature = "test-support")]
 pub mod test_support;

@@ -7,7 +7,8 @@ use core::hash::BuildHasher;
 use core::num::NonZeroU16;
 
 /// Identifies a shard of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct ShardId(u16);
 
 impl ShardId {
@@ -37,7 +38,8 @@ impl fmt::Display for ShardId {
 }
 
 /// A node: the number of its shards, and the keys that say where each room has its home.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Node {
     shards: NonZeroU16,
     keys: Keys,

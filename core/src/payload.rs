@@ -32,9 +32,15 @@ pub enum Payload {
 const _: () = assert!(size_of::<Payload>() == size_of::<Json>());
 
 /// Bytes, shared by all clones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Bytes(Arc<Vec<u8>>);
+
+impl serde::Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self)
+    }
+}
 
 impl Payload {
     /// Returns the payload as JSON. O(n) in bytes.
@@ -92,6 +98,14 @@ impl Payload {
             Self::Json(json) => json.as_str().as_ptr().addr(),
             // All empty vectors are at one place.
             Self::Bytes(Bytes(bytes)) => Arc::as_ptr(bytes).addr(),
+        }
+    }
+
+    /// Returns `true` when there are clones.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Json(json) => json.is_shared(),
+            Self::Bytes(Bytes(bytes)) => Arc::strong_count(bytes) > 1,
         }
     }
 }

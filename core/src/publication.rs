@@ -9,11 +9,15 @@ use alloc::vec::Vec;
 use core::ops::Deref;
 
 /// A message that has no position in a log yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Draft {
     /// The payload; the drafts of a broadcast share it.
+    #[serde(serialize_with = "crate::stored::payload")]
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::stored::shared"))]
     pub data: Payload,
     /// The tags: a JSON object of strings.
+    #[serde(serialize_with = "crate::stored::content")]
     pub tags: Option<Json>,
     /// The publisher, when it is a client.
     pub info: Option<Arc<ClientInfo>>,
@@ -37,7 +41,8 @@ impl Draft {
 }
 
 /// A message with its position in a log; the offset is 0 when no log numbers it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Publication {
     pub epoch: u64,
     /// The name of the publication in its epoch, greater than those before it and not always the next number.
@@ -48,7 +53,8 @@ pub(crate) struct Publication {
 }
 
 /// A position in a log, with the epoch as a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct LogPosition {
     pub epoch: u64,
     pub offset: u64,
@@ -100,7 +106,8 @@ pub(crate) struct LogPage {
 }
 
 /// The publications that a new member asks for before all others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum Replay {
     /// None.
     #[default]
@@ -123,7 +130,8 @@ impl Replay {
 }
 
 /// The publications that a new member is sent before all others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Replayed {
     /// `true` when all missed publications are included, `false` when they are not available, `None` when they were not
     /// asked for.

@@ -23,7 +23,9 @@ impl Instant {
 }
 
 /// The time at which something is due, or none. In order, no deadline comes last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(into = "Option<Instant>")]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize), serde(from = "Option<Instant>"))]
 pub(crate) struct Deadline(u64);
 
 impl Deadline {
@@ -48,6 +50,19 @@ impl Deadline {
     /// Returns `true` when the deadline is at or before `now`.
     pub fn is_due(self, now: Instant) -> bool {
         self.is_set() && self.0 <= now.0
+    }
+}
+
+impl From<Deadline> for Option<Instant> {
+    fn from(deadline: Deadline) -> Self {
+        deadline.time()
+    }
+}
+
+#[cfg(feature = "replay")]
+impl From<Option<Instant>> for Deadline {
+    fn from(at: Option<Instant>) -> Self {
+        Self::from_option(at)
     }
 }
 

@@ -4,13 +4,16 @@ use crate::time::{Deadline, Instant};
 use alloc::collections::BTreeSet;
 
 /// The deadlines ordered by time, then by owner, so that equal deadlines fire in the same order in each run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
+#[cfg_attr(feature = "replay", serde(bound(deserialize = "Owner: Ord + serde::Deserialize<'de>")))]
 pub(crate) struct Timers<Owner> {
     queue: BTreeSet<(Instant, Owner)>,
 }
 
 /// An owner's record of its entry in the queue. Only the queue changes it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Armed(Deadline);
 
 impl Armed {

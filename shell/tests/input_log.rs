@@ -6,7 +6,7 @@ mod common;
 use common::{Client, KEY, api, publish, start, token};
 use parlor_core::Stats;
 use parlor_core::input_log::replay::{InputReplay, ReplayEvent};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -35,24 +35,33 @@ impl Drop for Folder {
 
 /// Has the input log written, and returns what the file holds.
 fn written(address: SocketAddr) -> Vec<u8> {
+    answered(address).0
+}
+
+/// Has the input log written. Returns what the file holds, and what is said of it.
+fn answered(address: SocketAddr) -> (Vec<u8>, Value) {
     let answer = api(address, "input_log", &json!({}));
     assert_eq!(answer.status, 200, "{answer:?}");
-    let result = &answer.json()["result"];
+    let result = answer.json()["result"].clone();
     let path = Path::new(result["file"].as_str().unwrap());
     assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "nobody else reads it");
     let bytes = fs::read(path).unwrap();
     assert_eq!(result["bytes"], bytes.len());
-    bytes
+    (bytes, result)
 }
 
 /// Runs a log to its end. Returns the counts, and how often they were compared with those of the server.
 fn run(log: &[u8]) -> (Stats, u64) {
     let mut replay = InputReplay::open(log).unwrap();
     assert_eq!(replay.step(), 0, "it begins with the shard");
+    run_to_end(&mut replay);
+    (replay.shard().stats(), replay.checks())
+}
+
+fn run_to_end(replay: &mut InputReplay<'_>) {
     while let Some(event) = replay.run().unwrap_or_else(|stop| panic!("step {}: {stop:?}", replay.step())) {
         assert!(!matches!(event, ReplayEvent::Broken));
     }
-    (replay.shard().stats(), replay.checks())
 }
 
 fn has(log: &[u8], text: &str) -> bool {
@@ -106,23 +115,59 @@ fn payloads_are_in_the_log_where_they_are_asked_for_and_tokens_are_not() {
 }
 
 #[test]
-fn a_log_that_has_dropped_its_beginning_says_so() {
+fn a_log_that_has_dropped_its_beginning_is_run_from_a_state() {
     let folder = Folder::new("dropped");
     let server = start(|settings| {
         settings.input_log_dir = Some(folder.text());
         settings.input_log_bytes = 16 << 10;
     });
-    let _member = Client::connect(server.address(), "/ws/lobby");
-    for _ in 0..500 {
-        publish(server.address(), "lobby", &json!("x".repeat(100)));
+    let signed = token(&json!({"sub": "ada", "info": {"name": "Ada L."}}));
+    let mut ada = Client::json(server.address(), &signed);
+    ada.ask(&json!({"id": 2, "subscribe": {"channel": "lobby"}}));
+    // Until its first message it is unauthenticated, and has the token that it came with.
+    let _waits = Client::connect(server.address(), &format!("/connection/websocket?token={signed}"));
+    for round in 0..500 {
+        publish(server.address(), "lobby", &json!({"type": "chat", "text": format!("secret words {round}")}));
     }
-    let log = written(server.address());
+    let (log, said) = answered(server.address());
+    assert_eq!(said["from_start"], false);
+    let mut replay = InputReplay::open(&log).unwrap();
+    let (first, begun) = (replay.first_step(), replay.step());
+    assert!(first > 0 && begun > first && replay.is_runnable(), "the first steps were dropped");
+    replay.audit();
+    run_to_end(&mut replay);
+    assert_eq!(
+        (said["steps"].as_u64(), said["run_steps"].as_u64()),
+        (Some(replay.step() - first), Some(replay.step() - begun))
+    );
+    let stats = replay.shard().stats();
+    assert_eq!((stats.totals.published, stats.gauges.connections, replay.checks() > 0), (500, 2, true));
+    for secret in [&*signed, &signed[..40], KEY, "secret words", "Ada L."] {
+        assert!(!has(&log, secret), "the log has {secret:?}");
+    }
+    assert!(has(&log, "lobby") && has(&log, "chat") && has(&log, "ada"), "rooms, types and users are kept");
+}
+
+#[test]
+fn a_log_that_has_dropped_its_beginning_and_whose_state_is_too_large_is_inputs_only() {
+    let folder = Folder::new("inputs-only");
+    let server = start(|settings| {
+        settings.input_log_dir = Some(folder.text());
+        settings.input_log_bytes = 16 << 10;
+    });
+    let _member = Client::connect(server.address(), "/ws/lobby");
+    // A state has at most 64 KiB with so small a log, and a room retains 100 of these.
+    for _ in 0..500 {
+        publish(server.address(), "lobby", &json!("x".repeat(1000)));
+    }
+    let (log, said) = answered(server.address());
+    assert_eq!((said["from_start"].as_bool(), said["run_steps"].as_u64()), (Some(false), Some(0)));
     assert!(log.len() < 20 << 10, "{} bytes", log.len());
     let mut replay = InputReplay::open(&log).unwrap();
     let first = replay.step();
-    assert!(first > 0, "the first steps were dropped");
+    assert!(first > 0 && !replay.is_runnable(), "the first steps were dropped");
     while replay.list().unwrap().is_some() {}
-    assert!(replay.step() > first + 50, "the last steps are there");
+    assert_eq!(said["steps"], replay.step() - first);
 }
 
 #[test]

@@ -46,9 +46,10 @@ parlor-sim canary [--seeds N] [--seed FIRST] [--steps M]
 
 Exit codes: 0 clean, 1 a safety guarantee is broken, 2 a liveness guarantee is broken, 3 a batch of 10,000 seeds or more
 missed a goal, 4 two runs of one seed differ, 5 a scope was not searched to its end, 64 bad usage, 74 standard output
-cannot be written. Of an input log: 0 it was run and compared, 1 it went another way or broke a guarantee, 6 it lacks its
-beginning and was only listed, 7 it is damaged or cut off. Of a hunt: 0 every defect was found, 1 one was not found, which is
-expected of hunt parlor. Of redis-compare: 0 both did the same, 1 they did not, 3 a script never succeeded. Of the canary: 0 it was found, 1 it was not found.";
+cannot be written. Of an input log: 0 it was run and compared, 1 it went another way or broke a guarantee, 6 it has
+neither its beginning nor a state and was only listed, 7 it is damaged or cut off. Of a hunt: 0 every defect was found, 1 one
+was not found, which is expected of hunt parlor. Of redis-compare: 0 both did the same, 1 they did not, 3 a script never
+succeeded. Of the canary: 0 it was found, 1 it was not found.";
 
 const BAD_USAGE: u8 = 64;
 

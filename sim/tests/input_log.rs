@@ -49,7 +49,7 @@ impl Recorded {
         for effect in self.shard.handle(self.now, input) {
             self.recorder.effect(&effect);
         }
-        self.recorder.after(&self.shard);
+        self.recorder.after(&mut self.shard);
     }
 
     fn log(&mut self) -> Vec<u8> {
@@ -130,8 +130,37 @@ fn a_shard_that_goes_another_way_is_told_with_the_step() {
 }
 
 #[test]
-fn a_log_without_its_beginning_is_listed() {
+fn a_log_without_its_beginning_is_run_from_a_state() {
     let mut recorded = Recorded::keeping(2000);
+    for client in 0..200 {
+        recorded.enter(client);
+    }
+    let said = ["steps are not run: it goes on from the state behind them", "clean: ", "the counts compared 2 times"];
+    ends("from_state.inputs", &recorded.log(), 0, &said);
+}
+
+#[test]
+fn a_damaged_state_is_told_with_its_step() {
+    let mut recorded = Recorded::keeping(2000);
+    for client in 0..200 {
+        recorded.enter(client);
+    }
+    let mut log = recorded.log();
+    let steps = recorded.recorder.log(&recorded.shard);
+    let from = steps.first_step() + steps.steps() - steps.run_steps();
+    // It is in each state, and before that twice in the head.
+    let version = recorded.shard.config().version.as_bytes();
+    let places = log.windows(version.len()).enumerate().filter(|(_, part)| *part == version);
+    let at = places.map(|(at, _)| at).nth(2).expect("there is a state");
+    log[at] ^= 1;
+    let said = format!("the log cannot be read behind step 0: its state before step {from} is damaged");
+    ends("damaged_state.inputs", &log, 7, &[&said]);
+}
+
+#[test]
+fn a_log_without_its_beginning_and_a_state_is_listed() {
+    let mut recorded = Recorded::keeping(2000);
+    recorded.recorder = recorded.recorder.with_largest_state(100);
     for client in 0..200 {
         recorded.enter(client);
     }

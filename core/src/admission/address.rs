@@ -5,7 +5,8 @@ use crate::timers::Armed;
 use core::net::{IpAddr, Ipv6Addr};
 
 /// An address that limits count: an IPv4 address, or an IPv6 /64, which is the least that one customer is assigned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Address(IpAddr);
 
 /// The mask of the network bits of an IPv6 address.
@@ -34,7 +35,8 @@ impl From<IpAddr> for Address {
 }
 
 /// The connections of one address, kept while a limit by address is on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct AddressUse {
     /// The number of its connections.
     pub connections: usize,

@@ -9,6 +9,7 @@ use crate::json::Json;
 use crate::limits::LimitRow;
 use crate::names::{RoomName, UserId};
 use crate::payload::Payload;
+use crate::stored::StaticText;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -22,6 +23,7 @@ pub struct Message {
     /// The payload.
     pub data: Payload,
     /// The tags, sent with the publication to `json` clients.
+    #[serde(serialize_with = "crate::stored::tags")]
     pub tags: BTreeMap<String, String>,
     /// `true` to deliver the message without retaining it: it gets no offset and cannot be recovered.
     pub skip_history: bool,
@@ -300,20 +302,23 @@ impl HistoryLimit {
 }
 
 /// A publication of a log, as the API returns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct PublicationView {
     /// The offset.
     pub offset: u64,
     /// The payload.
     pub data: Payload,
     /// The tags: a JSON object of strings.
+    #[serde(serialize_with = "crate::stored::content")]
     pub tags: Option<Json>,
     /// The publisher, when it is a client.
     pub info: Option<Arc<ClientInfo>>,
 }
 
 /// The answer to a call that succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub enum Reply {
     /// The position of the publication; offset 0 when the log does not retain it.
     Published(Position),
@@ -338,7 +343,10 @@ pub enum Reply {
         position: Position,
     },
     /// The answers of several calls, each with its method.
-    Batch(Vec<(&'static str, Result<Self, Error>)>),
+    Batch(
+        #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::named"))]
+        Vec<(&'static str, Result<Self, Error>)>,
+    ),
     /// All limits.
     Limits(Vec<LimitRow>),
     /// A page of the rooms.
@@ -379,7 +387,8 @@ pub enum Reply {
 }
 
 /// A user of whom tokens were revoked, as the API returns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct InvalidatedUser {
     /// The user.
     pub user: UserId,
@@ -390,20 +399,23 @@ pub struct InvalidatedUser {
 }
 
 /// A connection, as the API returns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct ConnectionInfo {
     /// The public id.
     pub client: ClientId,
     /// The user; empty for an anonymous connection.
     pub user: UserId,
     /// The protocol: `json` or `plain`.
-    pub protocol: &'static str,
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::text"))]
+    pub protocol: StaticText,
     /// The rooms that it is a member of.
     pub channels: Vec<RoomName>,
 }
 
 /// The counts of a node, as the API returns them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Info {
     /// The name of the node.
     pub node: String,

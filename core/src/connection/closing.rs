@@ -6,7 +6,8 @@ use crate::close::{CloseCause, CloseReason};
 use crate::effect::End;
 
 /// The closing phase: only frames that are already queued are written, with one Close frame as the last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Closing {
     /// The frames that remain to be written.
     pub sealed: Sealed,
@@ -19,7 +20,8 @@ pub(crate) struct Closing {
 }
 
 /// The progress of the client's side of a connection that closes (RFC 6455 section 7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum PeerSide {
     /// The client may still send its Close frame.
     Open,

@@ -42,7 +42,8 @@ impl Timer {
 }
 
 /// The deadline of each timer of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Deadlines {
     at: [Deadline; Timer::ALL.len()],
     /// The entry in the hub's queue of timers for this connection: the earliest deadline.

@@ -23,6 +23,21 @@ const LENGTH_64: u8 = 127;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 const CONTROL_BYTES: usize = 125;
 
+/// The first byte of a text frame.
+pub(crate) const TEXT_HEADER: u8 = FIN | TEXT;
+/// The first byte of a Close frame.
+pub(crate) const CLOSE_HEADER: u8 = FIN | CLOSE;
+
+/// Returns the number of bytes before the payload of a frame.
+pub(crate) fn header_bytes(frame: &[u8]) -> usize {
+    let extended = match frame.get(1) {
+        Some(&LENGTH_16) => 2,
+        Some(&LENGTH_64) => 8,
+        _ => 0,
+    };
+    frame.len().min(2 + extended)
+}
+
 impl Frame {
     /// Encodes a text message.
     pub fn text(payload: &str) -> Self {
@@ -88,6 +103,22 @@ impl Frame {
             rest = end;
         }
         Self(frame)
+    }
+}
+
+/// What several connections wait for is the same frame again in a state that is read.
+impl serde::Serialize for Frame {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let address = if Rc::strong_count(&self.0) > 1 { self.address() } else { 0 };
+        crate::stored::frame(address, self.bytes(), serializer)
+    }
+}
+
+#[cfg(feature = "replay")]
+impl<'de> serde::Deserialize<'de> for Frame {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes: Rc<[u8]> = crate::stored::shared(deserializer)?;
+        Ok(Self(bytes))
     }
 }
 

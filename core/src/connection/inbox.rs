@@ -9,10 +9,12 @@ use core::mem;
 
 /// Input that is kept for one client by the core, the host or the driver. An empty one, as most clients have, allocates
 /// no memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Inbound(Option<Box<Kept>>);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Kept {
     /// The bytes of the fragments that have arrived of an unfinished message; `None` between messages.
     fragments: Option<usize>,

@@ -42,7 +42,8 @@ use alloc::vec::Vec;
 use core::mem;
 
 /// A connection in an occupied slot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Conn {
     /// The slot and its generation, which names the connection within the shard.
     pub id: ConnId,
@@ -61,7 +62,8 @@ pub(crate) struct Conn {
 }
 
 /// The phase of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum Phase {
     /// The response 101 is being written.
     Handshaking(Handshaking),
@@ -74,14 +76,17 @@ pub(crate) enum Phase {
 }
 
 /// The phase in which the response 101 is being written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Handshaking {
     /// The token from the upgrade request.
+    #[serde(serialize_with = "crate::stored::token")]
     pub token: Option<String>,
 }
 
 /// The phase in which messages are exchanged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Open {
     /// The frames that wait for the socket.
     pub outbox: Outbox,
@@ -116,12 +121,17 @@ pub(crate) struct Open {
 }
 
 /// The progress of a connection's authentication.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum Stage {
     /// Not authenticated. `token` is the token from the upgrade request of a `json` client, used when its `connect` has
     /// none. `refused` is set after a `connect` was answered with an error: what the client had sent behind it is
     /// ignored until the next `connect`.
-    Unauthenticated { token: Option<Box<str>>, refused: bool },
+    Unauthenticated {
+        #[serde(serialize_with = "crate::stored::token")]
+        token: Option<Box<str>>,
+        refused: bool,
+    },
     /// Authenticated; the rooms in the reply to its `connect` are being joined.
     Joining(Box<PendingConnect>),
     /// Authenticated; commands are accepted.
@@ -129,7 +139,8 @@ pub(crate) enum Stage {
 }
 
 /// The state of the rate limits of one connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct RateLimits {
     /// The rate of frames, `client_frames`.
     pub frames: Gcra,

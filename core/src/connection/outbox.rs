@@ -14,11 +14,13 @@ use core::mem;
 ///
 /// It can be full only after its socket has refused bytes: the turn bounds what a connection is sent in one turn, and a
 /// socket that takes all bytes it is offered keeps the queue empty between turns (G6).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Outbox(Queue);
 
 /// The outgoing queue of a closing connection, which ends with the one Close frame, if one is sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Sealed(Queue);
 
 /// The error of [`Outbox::push`]: the limit that the frame exceeds.
@@ -163,7 +165,8 @@ impl Sealed {
 const KEPT_CAPACITY: usize = 8;
 
 /// Frames in the order in which they are written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Queue {
     frames: VecDeque<Frame>,
     /// The newest unsent Pong; it is written at the next frame boundary.

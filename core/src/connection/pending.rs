@@ -19,7 +19,8 @@ use alloc::vec::Vec;
 
 /// The answers of homes that the commands of a connection wait for, in the order of the commands: places in the hub's tickets,
 /// of which each names the next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct CommandsInFlight {
     pub count: u32,
     pub first: u32,
@@ -34,7 +35,8 @@ impl CommandsInFlight {
 }
 
 /// A `connect` that is being carried out, with the contents of its reply.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct PendingConnect {
     /// The id of the command.
     pub id: CommandId,
@@ -94,7 +96,8 @@ impl PendingConnect {
 }
 
 /// The operation that waits for a token to be checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum PendingAuth {
     /// A first connection token.
     Connect(Box<PendingConnect>),
@@ -114,7 +117,8 @@ impl PendingAuth {
 }
 
 /// A `subscribe` that is being carried out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct PendingSubscribe {
     /// The id of the command.
     pub id: CommandId,
@@ -126,7 +130,8 @@ pub(crate) struct PendingSubscribe {
 }
 
 /// Whether a member is told of the presence events of its room, which the protocol calls `join_leave`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum JoinLeave {
     /// It is told who joins and leaves.
     Told,
@@ -135,7 +140,8 @@ pub(crate) enum JoinLeave {
 }
 
 /// A join that the home has not answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct PendingJoin {
     /// The number of the attempt.
     pub join: JoinId,
@@ -150,7 +156,8 @@ pub(crate) struct PendingJoin {
 }
 
 /// The reason for which a connection joins a room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum JoinReason {
     /// The connection becomes a user's with this membership, which is that of the user's personal room.
     User(Box<PendingUser>),
@@ -181,7 +188,8 @@ impl JoinReason {
 }
 
 /// A connection that becomes a user's once the home of the user's personal room has made it a member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct PendingUser {
     /// The content of the token.
     pub identity: Identity,
@@ -191,7 +199,8 @@ pub(crate) struct PendingUser {
 }
 
 /// The operation that goes on once a connection is a user's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum NextOfUser {
     /// Its session begins.
     Session(Box<PendingConnect>),
@@ -200,7 +209,8 @@ pub(crate) enum NextOfUser {
 }
 
 /// The rights of a connection in one room, as the room's token grants them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Grant {
     pub room: RoomName,
     /// The user and the info in this room, when they differ from the connection's.
@@ -219,7 +229,8 @@ pub(crate) struct Grant {
 ///
 /// Each reason can be withdrawn by its origin, and the membership ends with the last one. An `unsubscribe` of the
 /// client or of the API ends the membership whatever its reasons are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Reasons(u8);
 
 impl Reasons {
@@ -263,7 +274,8 @@ impl Reasons {
 }
 
 /// The start of a subscription, as the client is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Subscribed {
     /// The position before the replayed publications. The client advances it with each of them, so an SDK that loses the
     /// connection half-way through recovers from the right position.

@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The record of a connection. There are many, so that what few of them have is apart.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Record {
     /// The time of its upgrade request, in milliseconds since 1970.
     pub since_ms: u64,
@@ -24,7 +25,8 @@ pub(crate) struct Record {
 }
 
 /// The part of a record that most connections do not have before they end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct RareRecord {
     /// The limits that it has exceeded, at most one entry each.
     limits: Vec<(Limit, u32)>,

@@ -8,10 +8,12 @@ use crate::connection::frame::Frame;
 use crate::map::{Keys, Map};
 
 /// The refused frames of all connections of a shard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct RefusedFrames {
     /// The number of connections that wait for each frame, by the address of its bytes, which is unique while a
     /// connection waits.
+    #[serde(with = "crate::map::of_addresses")]
     waiting: Map<usize, u32>,
     bytes: usize,
 }
@@ -48,6 +50,13 @@ impl RefusedFrames {
             self.waiting.swap_remove(&frame.address());
             self.bytes -= frame.len();
         }
+    }
+
+    /// Counts anew who waits for which frame, where these are all of them. The bytes are left as they are. O(n) in the frames.
+    #[cfg(feature = "replay")]
+    pub fn recount<'a>(&mut self, frames: impl Iterator<Item = &'a Frame>) {
+        self.waiting.clear();
+        frames.for_each(|frame| *self.waiting.entry(frame.address()).or_insert(0) += 1);
     }
 
     /// Asserts that `frames` are the counted frames, one for each connection that waits. O(n) in the frames.

@@ -13,8 +13,10 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
 /// The absences of all rooms of a home.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Absences {
+    #[serde(with = "crate::map::in_order")]
     rooms: Map<RoomName, RoomAbsences>,
     /// The absences by their end, and those with the same end by their beginning.
     ends: BTreeMap<End, (RoomName, UserId)>,
@@ -27,14 +29,17 @@ pub(crate) struct Absences {
 type End = (Instant, u64);
 
 /// The absences in one room, at least one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct RoomAbsences {
+    #[serde(with = "crate::map::in_order")]
     users: Map<UserId, Absence>,
     /// A lower bound of the bytes of the encoded list.
     bytes: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Absence {
     member: Arc<ClientInfo>,
     end: End,

@@ -4,11 +4,13 @@ use crate::map::{Keys, Map};
 use crate::publication::Draft;
 
 /// The bytes that all logs of a home retain together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Charges {
     bytes: usize,
     /// The number of logs that retain each broadcast payload, by its memory address, which is unique while a log
     /// retains it. Payloads of publications to a single room are not listed.
+    #[serde(with = "crate::map::of_addresses")]
     shared: Map<usize, usize>,
 }
 
@@ -49,6 +51,15 @@ impl Charges {
             self.shared.swap_remove(&draft.data.address());
         }
         self.bytes -= draft.bytes();
+    }
+
+    /// Counts anew which logs retain each broadcast payload, where these are the drafts of all logs. The bytes are left as they
+    /// are. O(n) in the drafts.
+    #[cfg(feature = "replay")]
+    pub fn recount<'a>(&mut self, retained: impl Iterator<Item = &'a Draft>) {
+        self.shared.clear();
+        let shared = retained.filter(|draft| draft.shared);
+        shared.for_each(|draft| *self.shared.entry(draft.data.address()).or_default() += 1);
     }
 
     /// Asserts that the counts are those of `retained`, the drafts of all logs. O(n) in them.

@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
 /// The function that gives each room the epoch of its log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Epochs {
     keys: Keys,
     /// The number of evicted logs with offsets, by the low 16 bits of the hash of their room's name; at most 65,536
     /// counters, absent while 0. Rooms that share a counter change their epoch together, which costs a client that
     /// returns to a quiet room one failed recovery and nothing else.
+    #[serde(with = "crate::map::in_order")]
     forgotten: Map<u16, u64>,
 }
 

@@ -4,19 +4,23 @@ use crate::error::Error;
 use crate::ids::index;
 use crate::link::{HomeEvent, Ticket};
 use crate::node::ShardId;
+use crate::stored::places;
 use alloc::vec::Vec;
 use slab::Slab;
 
 /// The commands that are not done everywhere.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Errands {
+    #[serde(with = "crate::stored::places")]
     under_way: Slab<Errand>,
     /// The number of commands that there have been, modulo 2^32.
     begun: u32,
 }
 
 /// A command that hubs are carrying out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Errand {
     serial: u32,
     /// The hub that has asked; `None` when it was lost.
@@ -31,6 +35,11 @@ struct Errand {
 pub(super) type Answer = (ShardId, HomeEvent);
 
 impl Errands {
+    /// Puts the vacant places in the order in which a table that is read has them.
+    pub fn settle_places(&mut self) {
+        places::put_in_order(&mut self.under_way);
+    }
+
     /// Begins to wait for these hubs, of which there is at least one.
     pub fn begin(&mut self, asker: ShardId, ticket: Ticket, waiting: Vec<ShardId>) -> Ticket {
         self.begun = self.begun.wrapping_add(1);

@@ -14,9 +14,12 @@ const BUCKETS: usize = usize::BITS as usize;
 const NONE: u32 = u32::MAX;
 
 /// The index: the logs that retain anything, in a list for each bucket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Fullness {
     /// The first and the last log of each list; both are [`NONE`] for an empty list.
+    #[serde(serialize_with = "crate::stored::list")]
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::list"))]
     lists: Box<[(u32, u32); BUCKETS]>,
     /// The set of non-empty buckets, one bit each.
     taken: usize,
@@ -25,7 +28,8 @@ pub(super) struct Fullness {
 }
 
 /// The bucket of a log, `None` when it retains nothing, and its neighbours in that bucket's list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Links {
     bucket: Option<u8>,
     before: u32,

@@ -4,7 +4,8 @@ use crate::node::ShardId;
 use alloc::vec::Vec;
 
 /// The number of members in each hub, for the hubs that have any. On a node with one shard it allocates nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Hubs {
     first: Option<(ShardId, u32)>,
     others: Vec<(ShardId, u32)>,

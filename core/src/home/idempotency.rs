@@ -11,8 +11,10 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 /// The idempotency keys of all rooms, at most `idempotency_keys` in all. Keys of different rooms are independent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Idempotency {
+    #[serde(with = "crate::map::in_order")]
     answers: Map<(RoomName, String), Option<LogPosition>>,
     /// The keys, oldest first, with the time at which each is forgotten.
     order: VecDeque<(Instant, (RoomName, String))>,

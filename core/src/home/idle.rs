@@ -3,7 +3,8 @@
 use alloc::collections::BTreeSet;
 
 /// The logs without members, ordered by their last use: the least recently used is evicted first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Idle {
     order: BTreeSet<(u64, u32)>,
 }

@@ -21,7 +21,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The log and the members of one room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Log {
     /// The name of the room.
     pub name: RoomName,
@@ -40,7 +41,8 @@ pub(crate) struct Log {
     pub armed: Armed,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Retained {
     at: Instant,
     publication: Arc<Publication>,

@@ -10,10 +10,13 @@ use crate::wire::shapes::least_member_bytes;
 use alloc::sync::Arc;
 
 /// The members of a room, by client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Members {
+    #[serde(with = "crate::map::in_order")]
     by_client: Map<ClientId, Member>,
     /// The connections of each user in the room; all anonymous connections count as one user.
+    #[serde(with = "crate::map::in_order")]
     users: Map<UserId, OfUser>,
     hubs: Hubs,
     /// The lower bound in bytes that [`Members::least_bytes`] returns.
@@ -23,7 +26,8 @@ pub(crate) struct Members {
 }
 
 /// The connections of a user in a room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct OfUser {
     count: u32,
     /// `true` when the last of them that left would have begun an absence, had it been alone.
@@ -31,7 +35,8 @@ struct OfUser {
 }
 
 /// A member of a room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Member {
     /// The user and the info that other members may see.
     pub info: Arc<ClientInfo>,

@@ -30,6 +30,7 @@ use crate::names::{RoomName, UserId};
 use crate::node::{Node, ShardId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
 use crate::snapshot::KeyView;
+use crate::stored::places;
 use crate::tallies::{Evictions, Recoveries};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
@@ -54,9 +55,12 @@ use slab::Slab;
 /// The home holds a log while its room has a member, and after that for `log_memory` when it has numbered a
 /// publication. `logs` bounds the occupied rooms and the numbered logs separately, so joining a room never evicts the
 /// log of another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Home {
+    #[serde(with = "crate::map::in_order")]
     by_name: Map<RoomName, u32>,
+    #[serde(with = "crate::stored::places")]
     logs: Slab<Log>,
     timers: Timers<u32>,
     /// The logs without members, in the order in which they are evicted above `logs`.
@@ -97,7 +101,8 @@ fn is_occupied(log: &Log) -> bool {
 }
 
 /// A member whose hub was lost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct LostMember {
     room: RoomName,
     hub: ShardId,
@@ -139,6 +144,12 @@ impl Home {
             node: Node::SINGLE,
             outgoing: Outgoing::new(ShardId::FIRST),
         }
+    }
+
+    /// Puts the vacant places of all tables in the order in which tables that are read have them.
+    pub fn settle_places(&mut self) {
+        places::put_in_order(&mut self.logs);
+        self.errands.settle_places();
     }
 
     /// Handles one request of a hub and appends its answers to [`Home::outgoing`].
@@ -312,6 +323,13 @@ impl Home {
     /// Returns the number of members of a room in one hub. O(n) in the members.
     pub fn members_of(&self, room: &str, hub: ShardId) -> usize {
         self.find(room).map_or(0, |at| self.logs[at as usize].members.of_hub(hub).count())
+    }
+
+    /// Makes again what the written state of a home lacks.
+    #[cfg(feature = "replay")]
+    pub fn restore(&mut self) {
+        let logs = self.logs.iter().map(|(_, log)| log);
+        self.charges.recount(logs.flat_map(Log::publications).map(|publication| &publication.draft));
     }
 
     /// Returns the number of members of all rooms. O(n) in the logs.

@@ -5,13 +5,16 @@ use crate::node::ShardId;
 use alloc::collections::VecDeque;
 
 /// The events that hubs have not taken yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Outgoing {
     /// The shard of the home, whose hub is told which rooms are occupied.
     pub shard: ShardId,
     /// The events for the hub of this shard.
+    #[serde(skip)]
     pub here: VecDeque<HomeEvent>,
     /// The events for hubs of other shards. They are apart, since a node with one shard has none.
+    #[serde(skip)]
     pub elsewhere: VecDeque<(ShardId, HomeEvent)>,
 }
 

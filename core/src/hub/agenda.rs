@@ -18,7 +18,8 @@ use alloc::string::String;
 use alloc::vec;
 
 /// Something that is carried out command by command.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) enum Work {
     /// The rest of a message, from this byte on.
     Message { conn: ConnId, message: WebSocketMessage, at: usize },
@@ -27,19 +28,38 @@ pub(super) enum Work {
     /// The joins that wait for a connection's client to read.
     Enter(ConnId),
     /// The rooms of a connection that its latest token may forbid. There is at most one of a connection.
-    Check { conn: ConnId, rooms: vec::IntoIter<RoomName> },
+    Check {
+        conn: ConnId,
+        #[serde(serialize_with = "crate::stored::rest")]
+        #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::rest"))]
+        rooms: vec::IntoIter<RoomName>,
+    },
     /// The parts of a backend's batch from this one on. Each sees what those before it have done.
-    Batch { gather: u64, at: usize, commands: vec::IntoIter<Result<Command, Error>> },
+    Batch {
+        gather: u64,
+        at: usize,
+        #[serde(serialize_with = "crate::stored::rest")]
+        #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::rest"))]
+        commands: vec::IntoIter<Result<Command, Error>>,
+    },
     /// A call that looks at every room or connection.
     Walk(Box<Walk>),
     /// A search for connections and subscriptions by revoked tokens.
     Sweep(Box<Sweep>),
     /// The rooms of a broadcast from this one on, which share one payload.
-    Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: (Draft, Option<String>) },
+    Broadcast {
+        gather: u64,
+        at: usize,
+        #[serde(serialize_with = "crate::stored::rest")]
+        #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::rest"))]
+        rooms: vec::IntoIter<String>,
+        message: (Draft, Option<String>),
+    },
 }
 
 /// The work of this turn, and the work that earlier turns have put off, first in, first out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Agenda {
     pub current: VecDeque<Work>,
     pub put_off: VecDeque<VecDeque<Work>>,
@@ -87,7 +107,8 @@ impl Agenda {
 }
 
 /// The most that one connection may have been given since the sockets were last offered what waits.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct TurnBudget {
     pub frames: usize,
     pub bytes: usize,

@@ -2,13 +2,16 @@
 
 use crate::connection::Conn;
 use crate::ids::{ConnId, Slot};
+use crate::stored::places;
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 use slab::Slab;
 
 /// The connections of a shard, by slot.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Connections {
+    #[serde(with = "crate::stored::places")]
     slots: Slab<Conn>,
     /// The canary, which is no connection of a client: only its id and its slot lead to it.
     canary: Option<ConnId>,
@@ -37,7 +40,7 @@ impl Connections {
 
     /// The index behind that of the last slot that may be occupied.
     pub fn capacity(&self) -> usize {
-        self.slots.capacity()
+        self.generations.len()
     }
 
     /// The connection of this id, unless it has ended.
@@ -60,6 +63,11 @@ impl Connections {
         let id = ConnId { slot: Slot::at(index), generation: self.generations[index] };
         self.slots.insert(make(id));
         id
+    }
+
+    /// Puts the vacant slots in the order in which a table that is read has them.
+    pub fn settle_places(&mut self) {
+        places::put_in_order(&mut self.slots);
     }
 
     /// Drops a connection: its slot is vacant, and its id names nothing any more.

@@ -6,7 +6,8 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 /// The connections that ended last, or are closing, the newest last. Each has a number: 0, 1, 2, …
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Ended {
     accounts: VecDeque<Box<ConnectionAccount>>,
     /// The number of the next one.

@@ -10,7 +10,8 @@ use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
 /// The call of a backend that waits for an answer, or what another shard waits for because of one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) enum Caller {
     /// A call that makes one request.
     Whole(CallId),
@@ -43,12 +44,13 @@ impl Caller {
 }
 
 /// The answer that is made of the parts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) enum Whole {
     /// The answers to the rooms of a broadcast.
     Broadcast,
     /// The answers to the calls of a batch, with their methods.
-    Batch(Vec<&'static str>),
+    Batch(#[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::texts"))] Vec<&'static str>),
     /// One answer of the answers of all shards.
     Node(Merge),
     /// The end of the tokens with this id, which are revoked then.
@@ -56,12 +58,15 @@ pub(super) enum Whole {
 }
 
 /// A call whose parts are answered one by one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Gather {
     pub caller: Caller,
     pub whole: Whole,
     pub results: Vec<Option<Result<Reply, Error>>>,
     /// The parts of a batch from this one on, while the one before it is not answered.
+    #[serde(serialize_with = "crate::stored::numbered_rest")]
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::numbered_rest"))]
     pub rest: Option<(usize, vec::IntoIter<Result<Command, Error>>)>,
     /// The number of parts that are still to come. To count them would be O(parts) each time.
     pub missing: usize,
@@ -70,7 +75,8 @@ pub(super) struct Gather {
 }
 
 /// Room that is left in the answer to one call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct ReplyBudget {
     /// Bytes; none from the first part on that did not fit.
     pub left: usize,

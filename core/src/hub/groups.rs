@@ -4,17 +4,24 @@ use crate::ids::{Slot, index};
 use crate::link::follower::Follower;
 use crate::map::{Keys, Map};
 use crate::names::RoomName;
+use crate::stored::places;
 use alloc::vec::Vec;
 use slab::Slab;
 
 /// Lists that exist while they have an entry, by room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Groups {
+    #[serde(with = "crate::map::in_order")]
     pub by_name: Map<RoomName, u32>,
+    #[serde(with = "crate::stored::places")]
     pub groups: Slab<Group>,
+    /// The number of places that were ever taken: all groups are at places below it.
+    pub places: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Group {
     pub name: RoomName,
     pub entries: Vec<Entry>,
@@ -25,7 +32,8 @@ pub(super) struct Group {
 }
 
 /// The member's side of a relation: which slot, and which of its memberships.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Entry {
     pub slot: Slot,
     pub membership: u32,
@@ -33,7 +41,8 @@ pub(super) struct Entry {
 }
 
 /// The connection's side of a relation: which group, and where in its list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Link {
     pub group: u32,
     pub at: u32,
@@ -41,7 +50,12 @@ pub(super) struct Link {
 
 impl Groups {
     pub fn new(keys: Keys) -> Self {
-        Self { by_name: Map::with_hasher(keys), groups: Slab::new() }
+        Self { by_name: Map::with_hasher(keys), groups: Slab::new(), places: 0 }
+    }
+
+    /// Puts the vacant places in the order in which a table that is read has them.
+    pub fn settle_places(&mut self) {
+        places::put_in_order(&mut self.groups);
     }
 
     /// Adds an entry. `known` is what is known of a list that begins with it.
@@ -50,6 +64,7 @@ impl Groups {
             let group = Group { name: name.clone(), entries: Vec::new(), watchers: 0, known };
             let group = index(self.groups.insert(group));
             self.by_name.insert(name.clone(), group);
+            self.places = self.places.max(group as usize + 1);
             group
         });
         let Group { entries, watchers, .. } = &mut self.groups[group as usize];

@@ -9,7 +9,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The way in which the answers of all shards become one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) enum Merge {
     /// Done when all have done it.
     All,

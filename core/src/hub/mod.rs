@@ -90,8 +90,10 @@ pub(crate) enum ForHome {
 }
 
 /// The connections of one shard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Hub {
+    #[serde(skip)]
     config: Rc<Config>,
     bounds: WidestBounds,
     /// The node, which says where rooms have their homes.
@@ -101,6 +103,7 @@ pub(crate) struct Hub {
     /// The time of the current turn.
     now: Now,
     conns: Connections,
+    #[serde(with = "crate::map::in_order")]
     clients: Map<ClientId, Slot>,
     registry: Registry,
     timers: Timers<Owner>,
@@ -111,8 +114,10 @@ pub(crate) struct Hub {
     tickets: Tickets,
     /// When the first of those who wait for an answer has waited for too long.
     tickets_due: Armed,
+    #[serde(with = "crate::map::in_order")]
     gathers: Map<u64, Gather>,
     gathered: u64,
+    #[serde(with = "crate::map::in_order")]
     addresses: Map<Address, AddressUse>,
     arrivals: Gcra,
     drain: Option<Drain>,
@@ -145,15 +150,19 @@ pub(crate) struct Hub {
     /// Bytes of the bodies of API calls that are not answered.
     bodies: usize,
     /// The part of the input that is for the home in this shard.
+    #[serde(skip)]
     pub for_home: Option<ForHome>,
     /// Requests that the home has not taken yet.
+    #[serde(skip)]
     pub requests: VecDeque<HomeRequest>,
     /// Effects that the shell has not taken yet.
+    #[serde(skip)]
     pub effects: Vec<Effect>,
 }
 
 /// A shutdown under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Drain {
     /// Time between two steps.
     pause: Duration,
@@ -163,7 +172,8 @@ struct Drain {
 }
 
 /// The owner of a deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 enum Owner {
     /// The connection in this slot.
     Conn(Slot),
@@ -219,10 +229,26 @@ impl Hub {
         }
     }
 
+    /// Puts the vacant places of all tables in the order in which tables that are read have them.
+    pub fn settle_places(&mut self) {
+        self.conns.settle_places();
+        self.registry.settle_places();
+        self.tickets.settle_places();
+    }
+
     /// Goes on with another configuration. Connections keep what they were told of the one before, and deadlines that are set.
     pub fn reconfigure(&mut self, config: Rc<Config>) {
         self.bounds.widen(&self.config.limits, &config.limits);
         self.config = config;
+    }
+
+    /// Makes again what the written state of a hub lacks.
+    #[cfg(feature = "replay")]
+    pub fn restore(&mut self, config: Rc<Config>) {
+        self.config = config;
+        let refused =
+            self.conns.iter().filter_map(|(_, conn)| conn.queue()).flat_map(crate::connection::outbox::Queue::refused);
+        self.refused_frames.recount(refused);
     }
 
     /// Takes the time of a turn. A clock that goes back is held where it was.

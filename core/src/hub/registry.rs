@@ -13,10 +13,12 @@ use alloc::vec::Vec;
 use core::mem;
 
 /// Rooms, by name, with their members, by slot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Registry {
     rooms: Groups,
     /// The members of personal rooms that join again, since they may have missed something.
+    #[serde(with = "crate::map::in_order")]
     interrupted: Map<RoomName, Vec<Slot>>,
     /// The memberships of each slot; empty for a vacant one.
     slots: Vec<Vec<Membership>>,
@@ -25,7 +27,8 @@ pub(crate) struct Registry {
 }
 
 /// The membership of one connection in one room, or its join.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Membership {
     join: JoinId,
     watches: bool,
@@ -35,7 +38,8 @@ struct Membership {
 }
 
 /// The beginning of a membership.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct MemberSince {
     /// The time, in milliseconds since 1970.
     pub unix_ms: u64,
@@ -53,7 +57,8 @@ pub(super) struct MemberSince {
 /// everything.
 pub(super) type MembershipEntry<'a> = (&'a RoomName, Reasons, Option<(MemberSince, LogPosition)>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 enum MembershipState {
     /// The home has not confirmed it: the connection is no member yet and receives nothing.
     Joining(RoomName),
@@ -75,6 +80,11 @@ pub(crate) struct Left {
 impl Registry {
     pub fn new(keys: Keys) -> Self {
         Self { rooms: Groups::new(keys), interrupted: Map::with_hasher(keys), slots: Vec::new(), confirmed: 0 }
+    }
+
+    /// Puts the vacant places in the order in which a table that is read has them.
+    pub fn settle_places(&mut self) {
+        self.rooms.settle_places();
     }
 
     /// Starts to put a connection into a room. It must not be in it, nor be joining it.
@@ -325,7 +335,7 @@ impl Registry {
 
     /// Places in which rooms may be. A room that has members stays in its own.
     pub fn room_slots(&self) -> usize {
-        self.rooms.groups.capacity()
+        self.rooms.places
     }
 
     /// The room at an index below [`Registry::room_slots`], and how many members it has.

@@ -34,7 +34,8 @@ impl Conn {
 }
 
 /// The counts, by the number of the protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct StateCounts([ConnectionStates; Protocol::COUNT]);
 
 impl StateCounts {

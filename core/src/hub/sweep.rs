@@ -5,7 +5,8 @@ use crate::token::revocation::Revocation;
 use alloc::sync::Arc;
 
 /// A search through the connections. Those that come meanwhile may be looked at, too.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Sweep {
     pub caller: Caller,
     pub task: SweepTask,
@@ -14,7 +15,8 @@ pub(super) struct Sweep {
 }
 
 /// The aim of a search.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) enum SweepTask {
     /// The latest end of the tokens with an id.
     FindEnd { id: Arc<str>, latest: Option<i64> },

@@ -8,13 +8,15 @@ use crate::link::Ticket;
 use crate::names::RoomName;
 use crate::node::ShardId;
 use crate::protocol::CommandId;
+use crate::stored::places;
 use crate::time::{Deadline, Instant};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use slab::Slab;
 
 /// The receiver of a home's answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) enum Asker {
     /// A call of a backend.
     Call(Caller),
@@ -27,8 +29,10 @@ pub(super) enum Asker {
 }
 
 /// The answers that are waited for. Each ticket is completed exactly once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Tickets {
+    #[serde(with = "crate::stored::places")]
     waiting: Slab<Waiting>,
     /// The number of tickets that were ever issued, modulo 2^32.
     issued: u32,
@@ -39,7 +43,8 @@ pub(super) struct Tickets {
     issued_before: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Waiting {
     serial: u32,
     /// The shard that is to answer.
@@ -74,6 +79,11 @@ impl Default for Tickets {
 }
 
 impl Tickets {
+    /// Puts the vacant places in the order in which a table that is read has them.
+    pub fn settle_places(&mut self) {
+        places::put_in_order(&mut self.waiting);
+    }
+
     /// Issues a ticket for the answer of a shard, which is to come before `due`. No earlier ticket is due later.
     pub fn issue(&mut self, shard: ShardId, asker: Asker, due: Instant) -> Ticket {
         self.issued = self.issued.wrapping_add(1);

@@ -10,7 +10,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A call that is looking.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) struct Walk {
     pub caller: Caller,
     pub over: WalkOver,
@@ -18,7 +19,8 @@ pub(super) struct Walk {
     pub at: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(super) enum WalkOver {
     Rooms { pattern: Option<Glob>, after: Option<String>, found: Found<RoomName> },
     Connections { user: Option<UserId>, channel: Option<RoomName>, after: Option<ClientId>, found: Found<ClientId> },
@@ -46,7 +48,9 @@ impl Walk {
 }
 
 /// The keys that a walk has found, for one part of a list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
+#[cfg_attr(feature = "replay", serde(bound(deserialize = "K: Ord + serde::Deserialize<'de>")))]
 pub(super) struct Found<K> {
     limit: Option<usize>,
     /// The first in order; where there is a limit, one more than that, which tells that there are more.

@@ -4,8 +4,10 @@
 //! stays. The content of other texts becomes `x`, and that of numbers `1`, so that JSON stays JSON and what was refused for its
 //! depth, its digits or a half of a surrogate pair still is. Text that is no JSON stays as wrong as it was.
 
+use crate::connection::frame;
 use crate::json::Json;
 use crate::payload::Payload;
+use crate::stored::ContentKind;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,6 +34,9 @@ const KEPT: &[&[u8]] = &[
     b"cursor",
     b"delta",
 ];
+
+/// The keys of the server's messages below which there are keys that backends and clients have chosen.
+const OTHERS: &[&[u8]] = &[b"info", b"conn_info", b"chan_info", b"tags"];
 
 /// The extent to which a message is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +79,42 @@ pub(super) fn fill_message(text: &mut [u8], filled: Filled) {
     Filler { text, at: 0, filled, around: Vec::new(), fate: Fate::ByKey, is_key_next: false }.run();
 }
 
-/// Returns JSON that is filled as a payload is.
-pub(super) fn filled_json(json: &Json) -> Json {
+/// Fills what others than the server have said in a written state. O(n).
+pub(super) fn fill_content(text: &mut [u8], kind: ContentKind) {
+    match kind {
+        ContentKind::Message => fill_message(text, Filled::Content),
+        ContentKind::Payload => fill_json(text, Fate::Payload),
+        ContentKind::Json => fill_json(text, Fate::Filled),
+        ContentKind::Bytes => text.fill(0),
+        ContentKind::Text => fill_text(text),
+        ContentKind::Token => text.fill(b'x'),
+        ContentKind::Frame => fill_frame(text),
+    }
+}
+
+/// Fills a frame of the server but for its header.
+fn fill_frame(frame: &mut [u8]) {
+    let (header, payload) = frame.split_at_mut(frame::header_bytes(frame));
+    match header {
+        [frame::TEXT_HEADER, ..] => fill_message(payload, Filled::Content),
+        // It is the server that says why it closes.
+        [frame::CLOSE_HEADER, ..] => {}
+        _ => payload.fill(0),
+    }
+}
+
+fn fill_json(text: &mut [u8], fate: Fate) {
+    Filler { text, at: 0, filled: Filled::Content, around: Vec::new(), fate, is_key_next: false }.run();
+}
+
+/// Returns an `info` of as many bytes, filled as it is in a state.
+pub(super) fn filled_info(info: &Json) -> Json {
+    filled_json(info, Fate::Filled)
+}
+
+fn filled_json(json: &Json, fate: Fate) -> Json {
     let mut bytes = Vec::from(json.as_bytes());
-    let (filled, fate) = (Filled::Content, Fate::Payload);
-    Filler { text: &mut bytes, at: 0, filled, around: Vec::new(), fate, is_key_next: false }.run();
+    fill_json(&mut bytes, fate);
     let text = String::from_utf8(bytes).unwrap_or_default();
     // Filler is JSON where what it stands for was.
     Json::parse(&text).unwrap_or_else(|_| Json::encode(&filled_text(json)))
@@ -87,14 +123,21 @@ pub(super) fn filled_json(json: &Json) -> Json {
 /// Returns a payload of as many bytes.
 pub(super) fn filled_payload(payload: &Payload) -> Payload {
     match payload {
-        Payload::Json(json) => Payload::Json(filled_json(json)),
+        Payload::Json(json) => Payload::Json(filled_json(json, Fate::Payload)),
         Payload::Bytes(bytes) => Payload::from(alloc::vec![0; bytes.len()]),
     }
 }
 
-/// Returns a text of as many bytes.
+/// Returns a text of as many bytes, also once it is a string of JSON.
 pub(super) fn filled_text(text: &str) -> String {
-    "x".repeat(text.len())
+    let mut bytes = Vec::from(text);
+    fill_text(&mut bytes);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Fills a text that becomes a string of JSON: what is escaped there stays.
+fn fill_text(text: &mut [u8]) {
+    text.iter_mut().filter(|byte| !matches!(byte, 0..0x20 | b'"' | b'\\')).for_each(|byte| *byte = b'x');
 }
 
 /// One pass over the tokens of JSON.
@@ -210,6 +253,8 @@ fn of_key(key: &[u8]) -> Fate {
         Fate::Payload
     } else if is_key(key, "token") {
         Fate::Token
+    } else if OTHERS.contains(&key) {
+        Fate::Filled
     } else if KEPT.contains(&key) {
         Fate::Kept
     } else {
@@ -260,8 +305,9 @@ fn fill_string(content: &mut [u8]) {
                 rest[..2].fill(b'x');
                 2
             }
-            [b'\\', _, ..] => 2,
-            [b'\\'] => 1,
+            // Of a longer character no part is left.
+            [b'\\', 0..0x80, ..] => 2,
+            [b'\\', ..] => 1,
             _ => {
                 rest[0] = b'x';
                 1
@@ -319,6 +365,10 @@ mod tests {
                 r#"{"type":"nothing","text":"xxxxxx","n":-11.1e+1,"m":{"id":"k","o":null}}"#,
             ),
             (
+                r#"{"join":{"channel":"a","info":{"client":"c","conn_info":{"id":"a","room":{"type":7}}}}}"#,
+                r#"{"join":{"channel":"a","info":{"xxxxxx":"x","xxxxxxxxx":{"xx":"x","xxxx":{"xxxx":1}}}}}"#,
+            ),
+            (
                 r#"{"to\u006ben":"ab","d\u0061ta":[0.5,"\ud83d\ude00\u00e9\n"]}"#,
                 r#"{"to\u006ben":"xx","d\u0061ta":[0.1,"\ud800\udc00xxxxxxxx"]}"#,
             ),
@@ -342,6 +392,23 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_filled_is_as_much_text_as_before() {
+        let parts = ["\\", "\"", "é", "u", "d8", "{", ":", "\n", "😀"];
+        for many in 0..parts.len().pow(5) {
+            let text = (0..5).map(|at| parts[many / parts.len().pow(at) % parts.len()]).collect::<String>();
+            for (kind, around) in [(ContentKind::Message, ""), (ContentKind::Json, "\""), (ContentKind::Text, "")] {
+                let text = alloc::format!("{around}{text}");
+                let mut bytes = Vec::from(text.as_bytes());
+                fill_content(&mut bytes, kind);
+                let filled = String::from_utf8(bytes).expect("UTF-8");
+                assert_eq!(filled.len(), text.len());
+                let encoded = [Json::encode(&text), Json::encode(&filled)].map(|json| json.len());
+                assert!(kind != ContentKind::Text || encoded[0] == encoded[1], "{text} became {filled}");
+            }
+        }
+    }
+
+    #[test]
     fn only_tokens_are_filled_where_payloads_are_wanted() {
         let mut text = Vec::from(r#"{"type":"auth","token":"abc","data":{"token":"its own"}}"#);
         assert!(may_have_token(&text));
@@ -353,7 +420,8 @@ mod tests {
     #[test]
     fn a_payload_keeps_its_length_and_its_type() {
         let json = Json::parse(r#"{"type":"chat","to":"ada"}"#).expect("JSON");
-        assert_eq!(filled_json(&json).to_string(), r#"{"type":"chat","xx":"xxx"}"#);
+        assert_eq!(filled_json(&json, Fate::Payload).to_string(), r#"{"type":"chat","xx":"xxx"}"#);
+        assert_eq!(filled_info(&json).to_string(), r#"{"xxxx":"xxxx","xx":"xxx"}"#);
         let bytes = Payload::from(Vec::from([1, 2]));
         assert_eq!(filled_payload(&bytes), Payload::from(Vec::from([0, 0])));
     }

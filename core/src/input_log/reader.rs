@@ -1,12 +1,13 @@
 //! The records of an input log, read from its bytes.
 
-use super::log::MAGIC;
+use super::log::{self, MAGIC};
 use super::records::{
-    ACCEPT, ACCEPTED, BROKEN, CHECK, EFFECT, FLUSHED, FLUSHES, INPUT, LogHead, OFFERED, RESUME, SeenEffect, TEXT, TIME,
-    UpgradeRecord,
+    ACCEPT, ACCEPTED, BROKEN, CHECK, EFFECT, FLUSHED, FLUSHES, INPUT, LogHead, OFFERED, RESUME, SETTLED, SeenEffect,
+    TEXT, TIME, UpgradeRecord,
 };
 use crate::ids::ConnId;
 use crate::input::{Input, Refused, Upgrade, WebSocketMessage};
+use crate::shard::Shard;
 use crate::stats::Stats;
 use crate::time::{Instant, Now};
 use alloc::boxed::Box;
@@ -35,6 +36,8 @@ pub(super) enum LogRecord {
     Seen(SeenEffect),
     Check(Box<Stats>),
     Broken,
+    /// The vacant places of all tables were put in order.
+    Settled,
 }
 
 /// The reason for which bytes are no input log.
@@ -51,13 +54,18 @@ fn bad(words: impl fmt::Display) -> BadInputLog {
     BadInputLog(words.to_string())
 }
 
+/// A sum of bytes, and them.
+type SummedBytes<'a> = (u64, &'a [u8]);
+
 /// A reader of the segments, one after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LogReader<'a> {
     /// The segments behind this one.
     rest: &'a [u8],
     segment: &'a [u8],
     first_step: u64,
+    /// The state before that step, with the sum of its bytes.
+    state: Option<SummedBytes<'a>>,
     now: Now,
     last: ConnId,
     bytes: usize,
@@ -77,6 +85,7 @@ impl<'a> LogReader<'a> {
             rest,
             segment: &[],
             first_step: 0,
+            state: None,
             now: Now::default(),
             last: ConnId::from_parts(0, 0),
             bytes: 0,
@@ -92,11 +101,29 @@ impl<'a> LogReader<'a> {
         self.first_step
     }
 
+    /// Goes to the first segment that begins with a state, and reads that; `None` where there is none.
+    pub fn into_state(mut self) -> Result<Option<(Shard, Self)>, BadInputLog> {
+        loop {
+            if let Some((sum, state)) = self.state {
+                if log::sum(state) != sum {
+                    return Err(bad(format_args!("its state before step {} is damaged", self.first_step)));
+                }
+                let wrong = |why| bad(format_args!("its state before step {} is wrong: {why}", self.first_step));
+                return Ok(Some((Shard::read_state(state).map_err(wrong)?, self)));
+            }
+            if self.rest.is_empty() {
+                return Ok(None);
+            }
+            self.next_segment()?;
+        }
+    }
+
     fn next_segment(&mut self) -> Result<(), BadInputLog> {
         let (length, rest) = read::<u64>(self.rest)?;
         let (first_step, rest) = read::<u64>(rest)?;
+        let (state, rest) = read_state(rest)?;
         let (segment, rest) = split(rest, length)?;
-        (self.segment, self.rest, self.first_step) = (segment, rest, first_step);
+        (self.segment, self.rest, self.first_step, self.state) = (segment, rest, first_step, state);
         (self.now, self.last) = (Now::default(), ConnId::from_parts(0, 0));
         (self.bytes, self.stride) = (0, 0);
         Ok(())
@@ -154,6 +181,7 @@ impl<'a> LogReader<'a> {
             EFFECT => LogRecord::Seen(self.structure()?),
             CHECK => LogRecord::Check(self.structure()?),
             BROKEN => LogRecord::Broken,
+            SETTLED => LogRecord::Settled,
             other => return Err(bad(format_args!("it has a record of the unknown kind {other}"))),
         })
     }
@@ -179,6 +207,17 @@ impl<'a> LogReader<'a> {
 
 fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), BadInputLog> {
     postcard::take_from_bytes(bytes).map_err(|error| bad(format_args!("it is damaged or cut off: {error}")))
+}
+
+/// Reads a state with the sum of its bytes, if there is one.
+fn read_state(bytes: &[u8]) -> Result<(Option<SummedBytes<'_>>, &[u8]), BadInputLog> {
+    let (length, rest) = read::<u64>(bytes)?;
+    if length == 0 {
+        return Ok((None, rest));
+    }
+    let (sum, rest) = rest.split_first_chunk().ok_or_else(|| bad("it is cut off"))?;
+    let (state, rest) = split(rest, length)?;
+    Ok((Some((u64::from_le_bytes(*sum), state)), rest))
 }
 
 fn split(bytes: &[u8], at: u64) -> Result<(&[u8], &[u8]), BadInputLog> {

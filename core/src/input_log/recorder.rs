@@ -3,8 +3,8 @@
 use super::filler::{self, Filled};
 use super::log::InputLog;
 use super::records::{
-    ACCEPT, ACCEPTED, BROKEN, CHECK, EFFECT, FLUSHED, FLUSHES, INPUT, LogHead, OFFERED, RESUME, SeenEffect, TEXT, TIME,
-    UpgradeRecord,
+    ACCEPT, ACCEPTED, BROKEN, CHECK, EFFECT, FLUSHED, FLUSHES, INPUT, LogHead, OFFERED, RESUME, SETTLED, SeenEffect,
+    TEXT, TIME, UpgradeRecord,
 };
 use super::ring::LogRing;
 use crate::admission::route::Target;
@@ -14,6 +14,7 @@ use crate::effect::Effect;
 use crate::ids::ConnId;
 use crate::input::{Input, Refused, Upgrade, WebSocketMessage};
 use crate::shard::Shard;
+use crate::stored::{ContentKind, ContentRange, WrittenState};
 use crate::time::Now;
 use crate::token::VerifiedClaims;
 use alloc::string::String;
@@ -22,6 +23,11 @@ use alloc::vec::Vec;
 
 /// The number of steps between two records of the counts.
 pub const STEPS_PER_CHECK: u64 = 4096;
+
+/// The most bytes of a state. Nobody is served while it is written.
+pub const LARGEST_STATE: usize = 8 << 20;
+/// The bytes that a state may have however small the log is.
+const SMALLEST_BOUND: usize = 64 << 10;
 
 /// Records what a shard is called with, in the order of the calls. It is told of a call before it is made, and of its effects
 /// after it.
@@ -33,7 +39,10 @@ pub struct InputRecorder {
     has_payloads: bool,
     /// The number of calls so far.
     steps: u64,
-    checked_at: u64,
+    /// The number of calls at which the counts are due, or a state is.
+    check_at: u64,
+    /// The most bytes of a state.
+    largest_state: usize,
     now: Now,
     /// The flush that would go on with the run.
     next: ConnId,
@@ -56,13 +65,20 @@ impl InputRecorder {
             head: postcard::to_allocvec(&head).expect("a configuration is plain data"),
             has_payloads,
             steps: 0,
-            checked_at: 0,
+            check_at: STEPS_PER_CHECK,
+            largest_state: (capacity / 2).clamp(SMALLEST_BOUND, LARGEST_STATE),
             now: Now::default(),
             next: ConnId::from_parts(0, 0),
             bytes: 0,
             stride: 0,
             run: 0,
         }
+    }
+
+    /// Bounds the bytes of a state. Otherwise it may have half as many as the log, from 64 KiB to [`LARGEST_STATE`].
+    #[must_use]
+    pub fn with_largest_state(self, bytes: usize) -> Self {
+        Self { largest_state: bytes, ..self }
     }
 
     /// Records a call of [`Shard::accept`].
@@ -122,12 +138,13 @@ impl InputRecorder {
         }
     }
 
-    /// Records the counts of the shard, if [`STEPS_PER_CHECK`] steps were made since it was done last. It is called after the
-    /// effects of a call.
+    /// Records the counts of the shard, if [`STEPS_PER_CHECK`] steps were made since it was done last, and its state, if one is due.
+    /// It is called after the effects of a call.
     #[inline]
-    pub fn after(&mut self, shard: &Shard) {
-        if self.steps - self.checked_at >= STEPS_PER_CHECK {
+    pub fn after(&mut self, shard: &mut Shard) {
+        if self.steps >= self.check_at {
             self.check(shard);
+            self.keep_state(shard);
         }
     }
 
@@ -162,9 +179,12 @@ impl InputRecorder {
     fn begin_step(&mut self, now: Option<Now>) {
         self.end_run();
         if self.ring.is_segment_full() {
-            self.ring.begin_segment(self.steps);
-            self.now = Now::default();
-            (self.next, self.bytes, self.stride) = (ConnId::from_parts(0, 0), 0, 0);
+            if self.ring.is_state_due() && !self.ring.is_state_overdue() {
+                // A state is that between two calls.
+                self.check_at = 0;
+            } else {
+                self.begin_segment();
+            }
         }
         self.steps += 1;
         if let Some(now) = now.filter(|now| *now != self.now) {
@@ -172,6 +192,27 @@ impl InputRecorder {
             self.ring.push_number(zigzag(now.mono.0.wrapping_sub(self.now.mono.0)));
             self.ring.push_number(zigzag(now.unix_ms.wrapping_sub(self.now.unix_ms)));
             self.now = now;
+        }
+    }
+
+    fn begin_segment(&mut self) {
+        self.ring.begin_segment(self.steps);
+        self.now = Now::default();
+        (self.next, self.bytes, self.stride) = (ConnId::from_parts(0, 0), 0, 0);
+    }
+
+    /// Begins a segment with the state of the shard, if the newer half of the ring has none and it is not too large.
+    fn keep_state(&mut self, shard: &mut Shard) {
+        if !(self.ring.is_segment_full() && self.ring.is_state_due()) {
+            return;
+        }
+        self.begin_segment();
+        let written = shard.write_state(self.largest_state).ok();
+        let is_written = written.is_some();
+        self.ring.keep_state(written.map(without_tokens));
+        if is_written {
+            // Who runs the log from before this state has to do the same.
+            self.ring.push(SETTLED);
         }
     }
 
@@ -244,10 +285,21 @@ impl InputRecorder {
     #[cold]
     fn check(&mut self, shard: &Shard) {
         self.end_run();
-        self.checked_at = self.steps;
+        self.check_at = self.steps + STEPS_PER_CHECK;
         self.ring.push(CHECK);
         self.ring.push_structure(&shard.stats());
     }
+}
+
+/// Fills the tokens of the messages that wait in a state. Others are written as filler.
+fn without_tokens(mut state: WrittenState) -> WrittenState {
+    for ContentRange { range, kind } in &state.contents {
+        let text = &mut state.bytes[range.start as usize..range.end as usize];
+        if *kind == ContentKind::Message && filler::may_have_token(text) {
+            filler::fill_message(text, Filled::Tokens);
+        }
+    }
+    state
 }
 
 /// Maps small numbers of both signs to small ones.
@@ -257,7 +309,7 @@ fn zigzag(difference: u64) -> u64 {
 
 /// Returns claims whose `info` is filled.
 fn filled_claims(verified: &VerifiedClaims) -> VerifiedClaims {
-    verified.with_info(verified.claims().info.as_ref().map(filler::filled_json))
+    verified.with_info(verified.claims().info.as_ref().map(filler::filled_info))
 }
 
 /// Returns a call whose payloads are filled.

@@ -33,6 +33,8 @@ pub(super) const EFFECT: u8 = 9;
 pub(super) const CHECK: u8 = 10;
 /// An invariant broke at the step before.
 pub(super) const BROKEN: u8 = 11;
+/// The vacant places of all tables were put in order, since the state was written.
+pub(super) const SETTLED: u8 = 12;
 
 /// The beginning of a log.
 #[derive(Clone, Debug, serde::Serialize)]

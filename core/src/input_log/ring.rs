@@ -1,5 +1,6 @@
 //! The bytes of an input log, of which the oldest are dropped.
 
+use crate::stored::WrittenState;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,6 +18,8 @@ const LARGEST_SEGMENT: usize = 1 << 20;
 pub(super) struct LogSegment {
     /// The number of its first step, from 0.
     pub first_step: u64,
+    /// The state before that step, if it was written.
+    pub state: Option<Arc<WrittenState>>,
     pub bytes: Vec<u8>,
     /// The messages in it whose payloads are as they came.
     pub texts: Vec<Range<u32>>,
@@ -30,6 +33,8 @@ pub(super) struct LogRing {
     open: LogSegment,
     capacity: usize,
     segment_bytes: usize,
+    /// The segments that were begun since a state was written, or was too large.
+    since_state: usize,
 }
 
 impl LogRing {
@@ -41,12 +46,30 @@ impl LogRing {
             open: LogSegment::default(),
             capacity,
             segment_bytes: (capacity / SEGMENTS).clamp(1, LARGEST_SEGMENT),
+            since_state: 0,
         }
     }
 
     /// Whether the open segment has all that it may have.
     pub fn is_segment_full(&self) -> bool {
         self.open.memory() >= self.segment_bytes
+    }
+
+    /// Whether the next segment is to begin with a state, since none of the newer half does.
+    pub fn is_state_due(&self) -> bool {
+        (self.since_state + 1) * 2 * self.segment_bytes >= self.capacity
+    }
+
+    /// Whether the open segment has waited for a state until it is twice as large as another: what is no turn, as a request that is
+    /// refused, leads to none.
+    pub fn is_state_overdue(&self) -> bool {
+        self.open.memory() >= 2 * self.segment_bytes
+    }
+
+    /// Has the open segment, which is empty, begin with this state; none where it is too large.
+    pub fn keep_state(&mut self, state: Option<WrittenState>) {
+        self.open.state = state.map(Arc::new);
+        self.since_state = 0;
     }
 
     /// Begins a segment with this step, and drops the oldest where there are too many bytes.
@@ -60,6 +83,8 @@ impl LogRing {
             // Its memory is used again, unless it is being written.
             next = Arc::try_unwrap(oldest).unwrap_or_default();
         }
+        self.since_state += 1;
+        next.state = None;
         next.bytes.clear();
         next.texts.clear();
         next.bytes.reserve(self.segment_bytes);

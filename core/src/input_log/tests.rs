@@ -5,13 +5,15 @@ use super::reader::{LogReader, LogRecord, LoggedStep};
 use super::replay::{InputReplay, ReplayEvent, ReplayStop};
 use crate::api::{Command, Message};
 use crate::config::Config;
+use crate::connection::frame::Frame;
 use crate::ids::ConnId;
-use crate::input::{CallId, Input, Lost, Upgrade, Violation, WebSocketMessage};
+use crate::input::{CallId, Input, Lost, Refused, Upgrade, Violation, WebSocketMessage};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::policy::{Namespaces, Permissions, Policy};
 use crate::shard::Shard;
+use crate::stored::{Sharing, StateWriter};
 use crate::time::{Instant, Now};
 use crate::token::{BadToken, Claims, VerifiedClaims};
 use alloc::boxed::Box;
@@ -50,7 +52,7 @@ fn inputs(log: &[u8]) -> Vec<String> {
 fn publish(data: &str) -> Command {
     let message = Message {
         data: Payload::from(Json::parse(data).expect("JSON")),
-        tags: BTreeMap::from([("tag".into(), "value".into())]),
+        tags: BTreeMap::from([("tag".into(), "a \"secret\" value\n".into())]),
         skip_history: false,
         idempotency_key: None,
     };
@@ -168,7 +170,7 @@ impl Recorded {
         for effect in self.shard.handle(at(self.now), input) {
             self.recorder.effect(&effect);
         }
-        self.recorder.after(&self.shard);
+        self.recorder.after(&mut self.shard);
     }
 
     /// Writes what waits, and goes on with what was put off.
@@ -189,7 +191,7 @@ impl Recorded {
             for effect in self.shard.resume(at(self.now)) {
                 self.recorder.effect(&effect);
             }
-            self.recorder.after(&self.shard);
+            self.recorder.after(&mut self.shard);
         }
     }
 
@@ -243,8 +245,7 @@ fn a_replay_comes_to_the_same_state() {
     let mut recorded = busy();
     let log = recorded.log();
     assert_eq!(run(&log), Ok(format!("{:?}", recorded.shard.stats())));
-    let has = |text: &str| log.windows(text.len()).any(|part| part == text.as_bytes());
-    assert!(has("chat") && !has("secret") && !has("Ada L."));
+    assert!(has(&log, "chat") && !has(&log, "secret") && !has(&log, "Ada L."));
     let totals = recorded.shard.stats().totals;
     assert!(totals.published >= 2_700 && totals.frames_written > 10_000, "{totals:?}");
 }
@@ -300,4 +301,180 @@ fn a_broken_invariant_is_told_at_its_step() {
         last = Some(event);
     }
     assert!(matches!(last, Some(ReplayEvent::Broken)));
+}
+
+/// A shard whose state has tokens and content in every place in which it can have them, recorded until the ring is full of what
+/// came later.
+fn secretive(has_payloads: bool) -> Recorded {
+    let config = Config::from(Limits { outbox_frames: 32, ..Limits::default() });
+    let recorder = InputRecorder::new(&config, SEED, 1 << 12, has_payloads);
+    let mut recorded = Recorded { shard: Shard::new(config, SEED), recorder, now: 0 };
+    let say = |recorded: &mut Recorded, conn, text: &str| {
+        recorded.input(Input::Message { conn, message: text.into() });
+    };
+    // Its response is being written.
+    recorded.enter(1);
+    // A token is being checked, and a message waits.
+    let checked = recorded.enter(2);
+    recorded.input(Input::Upgraded { conn: checked });
+    say(&mut recorded, checked, r#"{"type":"auth","token":"key-secret","data":"secret words"}"#);
+    say(&mut recorded, checked, "{\"data\":\"\\é secret words");
+    // Two members that have not read, of whom one has read a part.
+    for client in [3, 4] {
+        let conn = recorded.enter(client);
+        recorded.input(Input::Upgraded { conn });
+        #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
+        let claims = VerifiedClaims::vouched_for_by_verifier(Claims {
+            sub: "ada".into(),
+            info: Json::parse(r#"{"name":"secret words","type":"secret","in":{"id":"secret","room":"secret"}}"#).ok(),
+            ..Claims::default()
+        });
+        recorded.input(Input::Authenticated { conn, verdict: Ok(claims) });
+        say(&mut recorded, conn, r#"{"type":"publish","data":{"type":"chat","text":"secret words"}}"#);
+        recorded.input(Input::Ping { conn, payload: Vec::from("secret words") });
+        recorded.input(Input::Flushed { conn, bytes: if client == 4 { 7 } else { 0 } });
+    }
+    recorded.input(Input::Call { call: CallId(1), command: publish("{\"type\":\"chat\",\"text\":\"secret words\"}") });
+    // A batch that is too much for one turn.
+    let calls = (0..15).map(|_| ("publish", Ok(publish("{\"text\":\"secret words\"}")))).collect();
+    recorded.input(Input::Call { call: CallId(2), command: Command::Batch(calls) });
+    assert!(recorded.shard.has_work());
+    for _ in 0..4_000 {
+        recorded.input(Input::Tick);
+    }
+    recorded
+}
+
+fn has(log: &[u8], text: &str) -> bool {
+    log.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+#[test]
+fn a_log_whose_ring_was_full_is_run_from_a_state_that_tells_no_secret() {
+    for has_payloads in [false, true] {
+        let mut recorded = secretive(has_payloads);
+        let log = recorded.log();
+        let replay = InputReplay::open(&log).expect("a log");
+        assert!(replay.first_step() > 1_000 && replay.step() > replay.first_step(), "the first step is dropped");
+        replay.audit();
+        assert_eq!(run(&log), Ok(format!("{:?}", recorded.shard.stats())));
+        let gauges = recorded.shard.gauges();
+        assert!(gauges.connections == 4 && gauges.refused_bytes > 0 && gauges.inbound_bytes > 0, "{gauges:?}");
+        assert!(has(&log, "chat") && has(&log, "room") && has(&log, "ada"), "types, rooms and users are kept");
+        assert!(!has(&log, "key-secret") && !has(&log, "key-"), "it has no token");
+        assert_eq!(has(&log, "secret words"), has_payloads);
+        assert!(has_payloads || !has(&log, "secret"), "it has no content");
+    }
+}
+
+#[test]
+fn a_state_above_its_bound_is_left_out() {
+    let mut recorded = secretive(false);
+    let bytes = recorded.shard.write_state(usize::MAX).expect("no bound").memory();
+    recorded.recorder = recorded.recorder.with_largest_state(bytes - 1);
+    for _ in 0..4_000 {
+        recorded.input(Input::Tick);
+    }
+    let log = recorded.recorder.log(&recorded.shard);
+    assert_eq!(log.run_steps(), 0);
+    let log = log.parts().collect::<Vec<_>>().concat();
+    let replay = InputReplay::open(&log).expect("a log");
+    assert!(!replay.is_runnable() && replay.step() == replay.first_step());
+    // One byte more, and it is there.
+    recorded.recorder = recorded.recorder.with_largest_state(bytes);
+    for _ in 0..4_000 {
+        recorded.input(Input::Tick);
+    }
+    assert!(InputReplay::open(&recorded.log()).expect("a log").is_runnable());
+}
+
+#[test]
+fn a_log_of_refused_requests_alone_is_bounded() {
+    let mut recorded = secretive(false);
+    let target = recorded.shard.config().resolve("/ws/room").expect("a path that is served");
+    for _ in 0..10_000 {
+        recorded
+            .recorder
+            .accept(at(1), &Upgrade { client: [9; 16], target: target.clone(), token: None, address: None });
+        recorded.recorder.accepted(&Err(Refused::ShuttingDown));
+    }
+    let ring = recorded.recorder.log_of_broken().parts().skip(1).map(|part| part.len()).sum::<usize>();
+    assert!(ring < 2 * 4_096, "{ring} bytes");
+}
+
+#[test]
+fn states_are_as_far_apart_as_half_the_ring() {
+    let mut recorded = secretive(false);
+    let state = recorded.shard.write_state(usize::MAX).expect("no bound").bytes.len();
+    let log = recorded.log();
+    assert!(log.len() < 4_096 + 600 + 3 * state, "{} bytes with states of {state}", log.len());
+    let (head, _) = LogReader::open(&log).expect("a log");
+    assert_eq!(head.seed, SEED);
+    let runnable = recorded.recorder.log(&recorded.shard).run_steps();
+    let bytes_of_step = 4;
+    assert!(runnable * bytes_of_step > 2_048 - 2 * 256, "half the ring can be run: {runnable} steps");
+}
+
+#[test]
+fn a_frame_that_several_wait_for_is_written_once_and_is_one_again() {
+    let frame = Frame::text("words");
+    let frames = [frame.clone(), Frame::text("words"), frame];
+    let written = StateWriter::write(&frames, usize::MAX, false).expect("no bound");
+    assert_eq!(written.contents.len(), 2, "one frame, and another of the same bytes");
+    let _sharing = Sharing::begin();
+    let read: [Frame; 3] = postcard::from_bytes(&written.bytes).expect("frames");
+    assert_eq!(read, frames);
+    let [first, other, again] = read.map(|frame| frame.address());
+    assert!(first == again && first != other);
+}
+
+#[test]
+fn a_state_that_is_cut_off_or_changed_is_read_without_a_panic() {
+    let state = secretive(true).shard.write_state(usize::MAX).expect("no bound").bytes;
+    assert!(Shard::read_state(&state).is_ok());
+    for length in 0..state.len() {
+        let why = Shard::read_state(&state[..length]).expect_err("it is cut off");
+        assert!(!why.is_empty(), "{length} of {} bytes", state.len());
+    }
+    // The sum of a log tells this before; what is read here may be a state, and must not be more than its bytes can tell.
+    for at in 0..state.len() {
+        for flipped in [1, 0x80, 0xFF] {
+            let mut changed = state.clone();
+            changed[at] ^= flipped;
+            drop(Shard::read_state(&changed));
+        }
+    }
+}
+
+#[test]
+fn a_log_with_states_that_is_cut_off_anywhere_is_told_from_a_whole_one() {
+    let log = secretive(true).log();
+    // Where a segment ends, what is left is a shorter log.
+    let whole = (0..log.len()).filter(|length| InputReplay::open(&log[..*length]).is_ok_and(is_whole)).count();
+    assert!((1..20).contains(&whole), "{whole} of {} lengths", log.len());
+}
+
+/// Whether a log can be read to its end. One that cannot says why.
+fn is_whole(mut replay: InputReplay<'_>) -> bool {
+    loop {
+        match replay.list() {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(bad) => {
+                assert!(format!("{bad}").contains("cut off"), "{bad}");
+                return false;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_state_that_is_damaged_is_refused() {
+    let mut recorded = secretive(true);
+    let mut log = recorded.log();
+    let at = log.windows(12).position(|part| part == b"secret words").expect("the first state has it");
+    log[at] ^= 1;
+    let bad = InputReplay::open(&log).expect_err("it is damaged");
+    let bad = format!("{bad}");
+    assert!(bad.starts_with("its state before step ") && bad.ends_with("is damaged"), "{bad}");
 }

@@ -4,7 +4,8 @@ use crate::limits::Rate;
 use crate::time::Instant;
 
 /// The theoretical arrival time of the next event, in nanoseconds of the shard's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct Gcra(u64);
 
 const SECOND: u64 = 1_000_000_000;

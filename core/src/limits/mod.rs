@@ -25,20 +25,24 @@ pub use table::{Limit, Limits};
 pub use value::{Rate, Value, ValueMut};
 
 use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
+use crate::stored::StaticText;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
 /// One limit in text form, as the API's `limits` lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub struct LimitRow {
     /// The configuration key.
-    pub key: &'static str,
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::text"))]
+    pub key: StaticText,
     /// The value: `25s`, `65536`, `100/s, burst 200`, `off`.
     pub value: String,
     /// The answer when the limit is reached.
-    pub answer: &'static str,
+    #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::replayed::text"))]
+    pub answer: StaticText,
 }
 
 /// A relation that a limit must have to another limit or to a number.
@@ -129,7 +133,8 @@ impl Limits {
 }
 
 /// The widest limits that there have been: where a limit is lowered, what is there stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct WidestBounds(Option<Box<Limits>>);
 
 impl WidestBounds {

@@ -3,7 +3,8 @@
 use crate::publication::{LogPosition, Publication};
 
 /// The place of a receiver that is sent each publication of a log once it has joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Follower(LogPosition);
 
 /// The relation of a publication to the place of its receiver.

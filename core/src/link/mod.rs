@@ -201,7 +201,8 @@ pub(crate) enum HomeEvent {
 }
 
 /// Identifies a request among those whose answer has not come. It means something only to the hub that issued it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Ticket {
     /// The place among the hub's open requests.
     pub at: u32,
@@ -231,5 +232,6 @@ pub(crate) enum PresenceQuery {
 
 /// The number of an attempt to join. The number of an attempt that was given up matches no later one, so its late
 /// answer is recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct JoinId(pub u64);

@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 
 /// A set of rights in a room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Rights(u8);
 
 impl Rights {
@@ -67,10 +68,12 @@ pub struct CapabilityClaim {
 /// that match.
 ///
 /// A connection keeps it for as long as its token counts, so it is one text and a row for each name, not a text for each.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Capabilities(Option<Box<Table>>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Table {
     /// All names and patterns, one after the other; at most `caps_bytes`.
     text: Box<str>,
@@ -79,7 +82,8 @@ struct Table {
 }
 
 /// A name or a pattern in the text of a [`Table`]. It begins where the one before it ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 struct Name {
     end: usize,
     is_pattern: bool,

@@ -3,7 +3,8 @@
 use crate::json::Json;
 
 /// The id of a command, which its answer repeats.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum CommandId {
     /// A number; 0 stands for a command without an id.
     Number(u64),

@@ -28,7 +28,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The protocol of a connection with its options from the URL.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum Protocol {
     /// Centrifuge JSON; `frame_pings` selects WebSocket Pings instead of the protocol's own.
     Json { frame_pings: bool },

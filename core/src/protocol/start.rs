@@ -17,7 +17,8 @@ pub(crate) enum Start {
 }
 
 /// The rooms that a URL names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct UrlRooms {
     /// The rooms, each once, in the order of the URL. Most name one: it takes no memory of its own.
     pub named: SmallVec<[RoomName; 1]>,

@@ -18,7 +18,8 @@ use core::ops::Bound;
 pub(crate) const REVOKED: &str = "the token was revoked";
 
 /// The claims of an accepted token by which it can be revoked, and its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct AcceptedToken {
     /// The user; anonymous where the token has none.
     pub user: UserId,
@@ -31,7 +32,8 @@ pub(crate) struct AcceptedToken {
 }
 
 /// A revocation, which holds until a time in seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) enum Revocation {
     /// Of the tokens with this id.
     Token { id: Arc<str>, until: i64 },
@@ -52,7 +54,8 @@ impl Revocation {
 }
 
 /// The revocation of a user's tokens: those issued before a time are refused until another, both in seconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Invalidation {
     pub issued_before: i64,
     pub until: i64,
@@ -60,7 +63,8 @@ pub(crate) struct Invalidation {
 
 /// All revocations, at most `revoked_tokens` and `invalidated_users` of them. One that is over makes room for another; one
 /// that holds does not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Revocations {
     tokens: BTreeMap<Arc<str>, i64>,
     users: BTreeMap<UserId, Invalidation>,

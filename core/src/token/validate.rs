@@ -127,9 +127,11 @@ impl fmt::Display for TokenError {
 }
 
 /// The user and the rights that a valid token proves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
 pub(crate) struct Identity {
     pub user: UserId,
+    #[serde(serialize_with = "crate::stored::content")]
     pub info: Option<Json>,
     pub channels: Vec<RoomName>,
     /// The room of a room token.

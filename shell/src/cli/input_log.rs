@@ -23,9 +23,10 @@ pub(super) fn run(flags: &ArgMatches, variables: &Variables) -> Result<(), Comma
     let target = RemoteServer::with_key(flags, variables)?;
     let written = block_on(target.call("input_log", "{}".into(), PATIENCE))?;
     let file = written["file"].as_str().unwrap_or_default();
-    let extent = match written["from_start"].as_bool() {
-        Some(true) => "from the start",
-        _ => "inputs only: what came before them is not in it",
+    let extent = match (written["from_start"].as_bool(), written["run_steps"].as_u64()) {
+        (Some(true), _) => "from the start".into(),
+        (_, Some(steps @ 1..)) => format!("the last {steps} from a state"),
+        _ => "inputs only: what came before them is not in it".into(),
     };
     let line = format!("{file}: {} steps, {extent}", written["steps"]);
     log::print(io::stdout(), format!("{}\n", log::escaped(&line)));

@@ -147,8 +147,11 @@ async fn input_log(shard: &ShardRuntime) -> Result<Value, Error> {
     let log = shard.input_log().ok_or_else(busy)?;
     let is_done = shard.input_logs.write(folder, log, shard.clock.now()).ok_or_else(busy)?;
     match is_done.await {
-        Ok(Ok(WrittenLog { file, bytes, steps, first_step })) => {
-            Ok(json!({"file": file, "bytes": bytes, "steps": steps, "from_start": first_step == 0}))
+        Ok(Ok(WrittenLog { file, bytes, steps, first_step, run_steps })) => {
+            let from_start = first_step == 0;
+            Ok(json!({
+                "file": file, "bytes": bytes, "steps": steps, "from_start": from_start, "run_steps": run_steps,
+            }))
         }
         Ok(Err(wrong)) => Err(Error::new(ErrorCode::NotAvailable, wrong)),
         Err(_) => Err(Error::new(ErrorCode::Internal, "it is not known whether the input log was written")),

@@ -84,7 +84,7 @@ impl Observer for HostLog {
         }
     }
 
-    fn after(&mut self, shard: &Shard) {
+    fn after(&mut self, shard: &mut Shard) {
         if let Some(recorder) = &mut self.recorder {
             recorder.after(shard);
         }

@@ -46,6 +46,8 @@ pub(crate) struct WrittenLog {
     pub(crate) steps: u64,
     /// The number of steps that were dropped before it.
     pub(crate) first_step: u64,
+    /// The number of its last steps that can be run.
+    pub(crate) run_steps: u64,
 }
 
 impl InputLogs {
@@ -139,7 +141,13 @@ fn write(folder: &Path, log: &InputLog, now: Now) -> Result<WrittenLog, String> 
         let _ = fs::remove_file(&path);
         failed(error)
     })?;
-    Ok(WrittenLog { file: path.display().to_string(), bytes, steps: log.steps(), first_step: log.first_step() })
+    Ok(WrittenLog {
+        file: path.display().to_string(),
+        bytes,
+        steps: log.steps(),
+        first_step: log.first_step(),
+        run_steps: log.run_steps(),
+    })
 }
 
 fn write_parts(file: &mut File, log: &InputLog) -> io::Result<u64> {

@@ -442,7 +442,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.observer.resumed(now);
         let effects = self.shard.resume(now);
         apply_effects(now, effects, &mut self.env, &mut self.observer, &mut self.inputs);
-        self.observer.after(&self.shard);
+        self.observer.after(&mut self.shard);
         self.handle_queued(now);
         if !self.shard.has_work() {
             self.resume_by = None;
@@ -512,7 +512,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.observer.before(now, &input);
         let effects = self.shard.handle(now, input);
         apply_effects(now, effects, &mut self.env, &mut self.observer, &mut self.inputs);
-        self.observer.after(&self.shard);
+        self.observer.after(&mut self.shard);
     }
 
     fn handle_queued(&mut self, now: Now) {

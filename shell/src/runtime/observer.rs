@@ -30,5 +30,5 @@ pub trait Observer {
     fn effect(&mut self, _now: Now, _effect: &Effect) {}
 
     /// Called after the turn, which may have postponed the rest of its work.
-    fn after(&mut self, _shard: &Shard) {}
+    fn after(&mut self, _shard: &mut Shard) {}
 }

@@ -1,5 +1,6 @@
 // The input log of a server that a thousand clients use: it is written while they do and after it, tells nothing that is nobody's
-// business, and `parlor-sim replay` runs it again to the same counts. One that was tampered with is told from a good one.
+// business, and `parlor-sim replay` runs it again to the same counts, also from a state where its first inputs were dropped. One that was
+// tampered with is told from a good one.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,6 +13,8 @@ const PARLOR = process.env.CHECK_BINARY;
 const SIMULATOR = process.env.CHECK_SIMULATOR ?? join(dirname(PARLOR), 'parlor-sim');
 const KEY = process.env.CHECK_API_KEY;
 const RECORDED = ['--input-log-bytes', String(512 << 20)];
+// So few that the first inputs are dropped soon; the state of a thousand clients may have half of them.
+const DROPPED = ['--input-log-bytes', String(16 << 20)];
 const BEFORE_MS = 8000;
 const BEHIND_MS = 17_000;
 // A client is written to once for each message that comes alone.
@@ -34,8 +37,9 @@ async function replay(file) {
 async function byTheCommand(address) {
   const environment = { ...process.env, PARLOR_API_KEY: KEY };
   const { stdout } = await exec(PARLOR, ['input-log', '--url', `http://${address}`], { env: environment });
-  const [, file, steps] = stdout.match(/^(\S+): (\d+) steps, from the start\n$/) ?? [];
-  return { file, steps: Number(steps) };
+  const [, file, steps, run] = stdout.match(/^(\S+): (\d+) steps, (?:from the start|the last (\d+) from a state)\n$/) ?? [];
+  expect(`a log that can be run: ${stdout}`, file !== undefined, true);
+  return { file, steps: Number(run ?? steps), isWhole: run === undefined };
 }
 
 // Looks into a log and runs it: what the simulator said.
@@ -71,12 +75,28 @@ async function isToldFromAGoodOne(log, folder) {
   done(`input log: another byte is found (${diverged})`);
 }
 
+// The members of the room that everybody is in.
+async function membersAt(address) {
+  return (await api('presence_stats', { channel: ROOM }, address)).num_clients;
+}
+
+// The log of a server that has dropped its first inputs is run from a state.
+async function isRunFromAState(folder) {
+  const server = await new Server('--input-log-dir', folder, ...DROPPED, ...OPTIONS).ready;
+  const load = new MixedLoad(server.address);
+  await eventually('members', () => membersAt(server.address), load.clients, 30000);
+  await load.run(BEFORE_MS + BEHIND_MS);
+  const dropped = await byTheCommand(server.address);
+  await server.stop();
+  expect('the log that has dropped its beginning is whole', dropped.isWhole, false);
+  await isRunAgain('from a state', dropped, LEAST_STEPS / 50);
+}
+
 run(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'parlor-inputs-'));
   const server = await new Server('--input-log-dir', folder, ...RECORDED, ...OPTIONS).ready;
   const load = new MixedLoad(server.address);
-  const members = async () => (await api('presence_stats', { channel: ROOM }, server.address)).num_clients;
-  await eventually('members', members, load.clients, 30000);
+  await eventually('members', () => membersAt(server.address), load.clients, 30000);
   await load.run(BEFORE_MS);
   const [during] = await Promise.all([byTheCommand(server.address), load.run(BEHIND_MS)]);
   const totals = async () => (await (await fetch(`http://${server.address}/health`)).json()).totals;
@@ -94,5 +114,6 @@ run(async () => {
   await isRunAgain('during the load', during, LEAST_STEPS / 4);
   const log = await isRunAgain('after the load', after, LEAST_STEPS);
   await isToldFromAGoodOne(log, folder);
+  await isRunFromAState(folder);
   rmSync(folder, { recursive: true });
 });

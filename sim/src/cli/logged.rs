@@ -13,7 +13,7 @@ use std::process::ExitCode;
 const SHOWN: usize = 32;
 /// The bytes of each of them that are printed.
 const SHOWN_BYTES: usize = 300;
-/// The exit code of a log that lacks its beginning: it is listed, and not run.
+/// The exit code of a log that has neither its beginning nor a state: it is listed, and not run.
 const INPUTS_ONLY: u8 = 6;
 /// The exit code of a log that cannot be read to its end.
 const DAMAGED: u8 = 7;
@@ -27,6 +27,8 @@ enum ReplayEnd {
     Clean,
     /// An invariant broke in the server, and none did here.
     OnlyThere,
+    /// The state that it goes on from breaks an invariant.
+    WrongStart,
     /// An invariant broke here, and at this step in the server as well or not.
     Panicked { step: u64, is_expected: bool },
     /// The shard did something else.
@@ -46,23 +48,31 @@ pub fn replay_log(bytes: &[u8]) -> ExitCode {
     };
     let payloads = if replay.has_payloads() { "with payloads" } else { "with filler for payloads" };
     say!("input log of {}, {payloads}", replay.version());
-    if replay.step() > 0 {
+    if !replay.is_runnable() {
         return list(replay);
+    }
+    let first = replay.step();
+    if first > 0 {
+        say!("the first {first} steps are not run: it goes on from the state behind them");
     }
     let started = wall_clock();
     let mut last = LastSteps(VecDeque::new());
     let ended = run(&mut replay, &mut last);
     last.print();
-    let (steps, checks) = (replay.step(), replay.checks());
-    let totals =
-        format!("{steps} steps, the counts compared {checks} times ({:.1} s)", started.elapsed().as_secs_f64());
+    let (step, checks) = (replay.step(), replay.checks());
+    let (steps, seconds) = (step - first, started.elapsed().as_secs_f64());
+    let totals = format!("{steps} steps, the counts compared {checks} times ({seconds:.1} s)");
     match ended {
         ReplayEnd::Clean => {
             say!("{:?}\nclean: {totals}", replay.shard().gauges());
             ExitCode::SUCCESS
         }
         ReplayEnd::OnlyThere => {
-            say!("an invariant broke in the server at step {steps}, and none does here: {totals}");
+            say!("an invariant broke in the server at step {step}, and none does here: {totals}");
+            ExitCode::FAILURE
+        }
+        ReplayEnd::WrongStart => {
+            say!("an invariant is broken in the state before step {first}; the panic tells which");
             ExitCode::FAILURE
         }
         ReplayEnd::Panicked { step, is_expected } => {
@@ -71,10 +81,10 @@ pub fn replay_log(bytes: &[u8]) -> ExitCode {
             ExitCode::FAILURE
         }
         ReplayEnd::Stopped(ReplayStop::Diverged(how)) => {
-            say!("diverged behind step {steps}: {how}");
+            say!("diverged behind step {step}: {how}");
             ExitCode::FAILURE
         }
-        ReplayEnd::Stopped(ReplayStop::Bad(bad)) => tell_damage(steps, &bad),
+        ReplayEnd::Stopped(ReplayStop::Bad(bad)) => tell_damage(step, &bad),
     }
 }
 
@@ -84,6 +94,10 @@ fn tell_damage(step: u64, bad: &BadInputLog) -> ExitCode {
 }
 
 fn run(replay: &mut InputReplay<'_>, last: &mut LastSteps) -> ReplayEnd {
+    // The state that it goes on from may be wrong already.
+    if catch_unwind(AssertUnwindSafe(|| replay.audit())).is_err() {
+        return ReplayEnd::WrongStart;
+    }
     loop {
         // A step that panics is told as well as one that does not.
         match catch_unwind(AssertUnwindSafe(|| replay.run())) {
@@ -120,8 +134,8 @@ fn list(mut replay: InputReplay<'_>) -> ExitCode {
     last.print();
     let steps = replay.step() - first;
     say!(
-        "inputs only: {steps} steps, of which the last are above; the {first} before them were dropped (input_log_bytes), so \
-         they cannot be run"
+        "inputs only: {steps} steps, of which the last are above; the {first} before them were dropped (input_log_bytes), and \
+         no state behind those was kept, as one that is too large is not, so that they cannot be run"
     );
     ExitCode::from(INPUTS_ONLY)
 }

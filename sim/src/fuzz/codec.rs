@@ -123,7 +123,7 @@ impl Observer for Ear {
         });
     }
 
-    fn after(&mut self, shard: &Shard) {
+    fn after(&mut self, shard: &mut Shard) {
         shard.audit();
     }
 }

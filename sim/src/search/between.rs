@@ -100,6 +100,8 @@ struct PartsWorld {
     /// Whose sockets were made to fail.
     lost: BTreeSet<ConnId>,
     number: u64,
+    /// When the shard is to go on from its written state.
+    rereads: Rng,
     done: PartsReport,
 }
 
@@ -120,6 +122,7 @@ pub fn run(seed: u64) -> Result<PartsReport, Failure> {
         open: BTreeSet::new(),
         lost: BTreeSet::new(),
         number: 0,
+        rereads: Rng::stream(seed, "rereads"),
         done: PartsReport::default(),
     };
     for _ in 0..4 {
@@ -138,7 +141,16 @@ impl PartsWorld {
         Now { mono: Instant(1_000_000_000), unix_ms: 1_795_352_400_000 }
     }
 
+    /// Has the shard go on from its written state now and then: what is put off is in it.
+    fn maybe_reread(&mut self) {
+        if self.rereads.chance(20) {
+            self.shard = self.shard.reread();
+            self.shard.audit();
+        }
+    }
+
     fn handle(&mut self, input: Input) -> Result<(), Failure> {
+        self.maybe_reread();
         let effects: Vec<Effect> = self.shard.handle(Self::now(), input).collect();
         self.carry_out(effects)
     }
@@ -205,6 +217,7 @@ impl PartsWorld {
                 self.offer()?;
             }
             self.shard.all_offered();
+            self.maybe_reread();
             let effects: Vec<Effect> = self.shard.resume(Self::now()).collect();
             self.carry_out(effects)?;
             self.offer()?;

@@ -6,5 +6,7 @@ pub mod cluster;
 #[cfg(feature = "driver")]
 pub mod hosted;
 pub mod naive;
+pub mod recorded;
+pub mod reread;
 pub mod seeded;
 pub mod subject;

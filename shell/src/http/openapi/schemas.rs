@@ -47,9 +47,10 @@ pub(super) fn server_answer(kind: ServerMethodKind) -> Value {
         ServerMethodKind::Outboxes => all_fields(json!({"connections": list(outbox())})),
         ServerMethodKind::ConsoleTicket => all_fields(json!({"ticket": text(), "seconds": unsigned()})),
         ServerMethodKind::Explain => explained(),
-        ServerMethodKind::InputLog => all_fields(
-            json!({"bytes": unsigned(), "file": text(), "from_start": {"type": "boolean"}, "steps": unsigned()}),
-        ),
+        ServerMethodKind::InputLog => all_fields(json!({
+            "bytes": unsigned(), "file": text(), "from_start": {"type": "boolean"}, "run_steps": unsigned(),
+            "steps": unsigned(),
+        })),
     };
     fields(&["result"], json!({"result": result}))
 }

@@ -54,6 +54,21 @@ impl Cluster {
         Shard::of_node(config.clone(), seed, node, ShardId::at(shard))
     }
 
+    /// Has each shard go on from its written state.
+    pub(crate) fn reread(&mut self) {
+        self.shards.iter_mut().for_each(|shard| *shard = shard.reread());
+    }
+
+    /// Writes the state of all shards, which go on.
+    pub(super) fn write_states(&mut self) {
+        self.shards.iter_mut().for_each(|shard| drop(shard.reread()));
+    }
+
+    /// Whether nothing is on its way between two shards.
+    pub(crate) fn are_links_empty(&self) -> bool {
+        self.is_alone() || self.links.are_empty()
+    }
+
     /// The state of no shard.
     fn nothing() -> Snapshot {
         Snapshot {

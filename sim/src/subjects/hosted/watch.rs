@@ -45,7 +45,7 @@ impl Observer for Watch {
         });
     }
 
-    fn after(&mut self, shard: &Shard) {
+    fn after(&mut self, shard: &mut Shard) {
         let input = self.input.take().expect("a turn has an input");
         let is_it = self.expected.borrow().as_ref().is_some_and(|expected| *expected == summary(&input));
         if is_it {

@@ -24,13 +24,24 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String>
     if !text.trim_ascii_start().starts_with('{') {
         return Err("expected a JSON object".into());
     }
-    serde_json::from_str(text).map_err(|error| {
-        // The error may quote the input, which must not make the answer longer than the input.
-        let mut words = error.to_string();
-        let end = (0..=WORDS_BYTES).rev().find(|at| words.is_char_boundary(*at));
-        words.truncate(end.unwrap_or(0));
-        words
-    })
+    serde_json::from_str(text).map_err(|error| wrong(&error))
+}
+
+/// Returns what is wrong, without the value that is of another type than expected: it may be a secret, and is said in other
+/// words than the input's. What else of the input is quoted must not make the answer longer than the input.
+pub(crate) fn wrong(error: &serde_json::Error) -> String {
+    let mut words = error.to_string();
+    let is_of_value = words.starts_with("invalid type: ") || words.starts_with("invalid value: ");
+    let (start, end) = (words.find(['`', '"']), words.rfind(", expected "));
+    if let (Some(start), Some(end)) = (start, end)
+        && is_of_value
+        && start < end
+    {
+        words.replace_range(start - 1..end, "");
+    }
+    let end = (0..=WORDS_BYTES).rev().find(|at| words.is_char_boundary(*at));
+    words.truncate(end.unwrap_or(0));
+    words
 }
 
 /// The bytes of the text about a malformed object, at most.
@@ -198,5 +209,21 @@ mod tests {
             let wrong = object::<Known>(&text).expect_err("it is none");
             assert!(wrong.len() <= WORDS_BYTES && wrong.contains("invalid type"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_not_quoted() {
+        for (text, expected) in [
+            ("1.5e9", "invalid type: floating point, expected a string at line 1 column 5"),
+            ("-4", "invalid type: integer, expected a string at line 1 column 2"),
+            ("true", "invalid type: boolean, expected a string at line 1 column 4"),
+            ("[1]", "invalid type: sequence, expected a string at line 1 column 0"),
+            ("tru", "EOF while parsing a value at line 1 column 3"),
+        ] {
+            let error = serde_json::from_str::<String>(text).expect_err("it is none");
+            assert_eq!(wrong(&error), expected);
+        }
+        let error = serde_json::from_str::<u8>(r#""a `b`, expected \"c\", and more""#).expect_err("it is none");
+        assert_eq!(wrong(&error), "invalid type: string, expected u8 at line 1 column 33");
     }
 }

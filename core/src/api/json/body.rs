@@ -9,7 +9,7 @@ use crate::limits::{Limit, Limits};
 use crate::names::{BadName, RoomName, UserId};
 use crate::payload::Payload;
 use crate::protocol::readable;
-use crate::wire::raw::{integer, object};
+use crate::wire::raw::{integer, object, wrong};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -98,8 +98,8 @@ pub(super) struct Body<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Body<'a> {
     pub fn read(body: &'a str) -> Result<Self, Error> {
-        let Fields::<&'a RawValue>(fields) =
-            serde_json::from_str(body).map_err(|error| bad(format!("the body must be a JSON object: {error}")))?;
+        let Fields::<&'a RawValue>(fields) = serde_json::from_str(body)
+            .map_err(|error| bad(format!("the body must be a JSON object: {}", wrong(&error))))?;
         // Typed clients send `null` for an absent field, but a payload is any JSON.
         let is_there = |field: &str, value: &RawValue| value.get() != "null" || field == DATA;
         Ok(Self(fields.into_iter().filter(|(field, value)| is_there(field, value)).collect()))
@@ -107,7 +107,7 @@ impl<'a> Body<'a> {
 
     pub fn optional<T: Deserialize<'a>>(&mut self, field: &str) -> Result<Option<T>, Error> {
         let Some(raw) = self.0.remove(field) else { return Ok(None) };
-        serde_json::from_str(raw.get()).map(Some).map_err(|error| bad(format!("{field}: {error}")))
+        serde_json::from_str(raw.get()).map(Some).map_err(|error| bad(format!("{field}: {}", wrong(&error))))
     }
 
     /// Reads a field that is an object; a derived `Deserialize` alone would accept an array too.
@@ -119,7 +119,7 @@ impl<'a> Body<'a> {
     pub fn integer<T: TryFrom<i128>>(&mut self, field: &str) -> Result<Option<T>, Error> {
         let raw = self.0.remove(field);
         let read = |raw: &RawValue| integer(&mut serde_json::Deserializer::from_str(raw.get()));
-        raw.map(read).transpose().map_err(|error: serde_json::Error| bad(format!("{field}: {error}")))
+        raw.map(read).transpose().map_err(|error: serde_json::Error| bad(format!("{field}: {}", wrong(&error))))
     }
 
     pub fn ignore_empty(&mut self, field: &str) {
@@ -136,7 +136,7 @@ impl<'a> Body<'a> {
     pub fn list<T: Deserialize<'a>>(&mut self, field: &str, limit: Limit, most: usize) -> Result<Vec<T>, Error> {
         let raw = self.0.remove(field).ok_or_else(|| bad(format!("{field} is missing")))?;
         let read = Items { most, item: PhantomData }.deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
-        match read.map_err(|error| bad(format!("{field}: {error}")))? {
+        match read.map_err(|error| bad(format!("{field}: {}", wrong(&error))))? {
             Some(items) => Ok(items),
             None => {
                 let words = format!("{field} has more than {most} items");

@@ -35,9 +35,6 @@ const KEPT: &[&[u8]] = &[
     b"delta",
 ];
 
-/// The keys of the server's messages below which there are keys that backends and clients have chosen.
-const OTHERS: &[&[u8]] = &[b"info", b"conn_info", b"chan_info", b"tags"];
-
 /// The extent to which a message is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
@@ -76,7 +73,7 @@ pub(super) fn may_have_token(text: &[u8]) -> bool {
 
 /// Fills a message of a client. O(n).
 pub(super) fn fill_message(text: &mut [u8], filled: Filled) {
-    Filler { text, at: 0, filled, around: Vec::new(), fate: Fate::ByKey, is_key_next: false }.run();
+    Filler::new(text, filled, Fate::ByKey).run();
 }
 
 /// Fills what others than the server have said in a written state. O(n).
@@ -87,6 +84,7 @@ pub(super) fn fill_content(text: &mut [u8], kind: ContentKind) {
         ContentKind::Json => fill_json(text, Fate::Filled),
         ContentKind::Bytes => text.fill(0),
         ContentKind::Text => fill_text(text),
+        ContentKind::CommandId => fill_json(text, Fate::Kept),
         ContentKind::Token => text.fill(b'x'),
         ContentKind::Frame => fill_frame(text),
     }
@@ -96,15 +94,16 @@ pub(super) fn fill_content(text: &mut [u8], kind: ContentKind) {
 fn fill_frame(frame: &mut [u8]) {
     let (header, payload) = frame.split_at_mut(frame::header_bytes(frame));
     match header {
-        [frame::TEXT_HEADER, ..] => fill_message(payload, Filled::Content),
-        // It is the server that says why it closes.
+        // One of `plain` is a payload and nothing else, with names that a message has, too. No shard reads a frame.
+        [frame::TEXT_HEADER, ..] => fill_json(payload, Fate::Filled),
+        // The server or a backend says why it closes.
         [frame::CLOSE_HEADER, ..] => {}
         _ => payload.fill(0),
     }
 }
 
 fn fill_json(text: &mut [u8], fate: Fate) {
-    Filler { text, at: 0, filled: Filled::Content, around: Vec::new(), fate, is_key_next: false }.run();
+    Filler::new(text, Filled::Content, fate).run();
 }
 
 /// Returns an `info` of as many bytes, filled as it is in a state.
@@ -145,6 +144,8 @@ struct Filler<'a> {
     text: &'a mut [u8],
     at: usize,
     filled: Filled,
+    /// The fate of what nothing is around: a message may have several commands.
+    outer: Fate,
     /// The innermost comes last.
     around: Vec<Around>,
     /// The fate of the next value.
@@ -152,7 +153,11 @@ struct Filler<'a> {
     is_key_next: bool,
 }
 
-impl Filler<'_> {
+impl<'a> Filler<'a> {
+    fn new(text: &'a mut [u8], filled: Filled, outer: Fate) -> Self {
+        Self { text, at: 0, filled, outer, around: Vec::new(), fate: outer, is_key_next: false }
+    }
+
     fn run(mut self) {
         while let Some(byte) = self.text.get(self.at) {
             match byte {
@@ -167,8 +172,7 @@ impl Filler<'_> {
                 b'}' | b']' => {
                     self.around.pop();
                     if self.around.is_empty() {
-                        // Another command may follow in the same message.
-                        self.fate = Fate::ByKey;
+                        self.fate = self.outer;
                     }
                     self.is_key_next = false;
                     self.at += 1;
@@ -176,7 +180,7 @@ impl Filler<'_> {
                 b',' => {
                     let around = self.around.last().copied();
                     self.is_key_next = around.is_some_and(|around| around.is_object);
-                    self.fate = around.map_or(Fate::ByKey, |around| around.fate.of_item());
+                    self.fate = around.map_or(self.outer, |around| around.fate.of_item());
                     self.at += 1;
                 }
                 b'-' | b'0'..=b'9' => self.number(),
@@ -193,7 +197,7 @@ impl Filler<'_> {
         self.at = content.end + 1;
         if self.is_key_next {
             self.is_key_next = false;
-            let fate = self.around.last().map_or(Fate::ByKey, |around| around.fate);
+            let fate = self.around.last().map_or(self.outer, |around| around.fate);
             let is_type = fate == Fate::Payload && is_key(&self.text[content.clone()], "type");
             self.fate = match fate {
                 _ if is_type => Fate::Kept,
@@ -253,8 +257,6 @@ fn of_key(key: &[u8]) -> Fate {
         Fate::Payload
     } else if is_key(key, "token") {
         Fate::Token
-    } else if OTHERS.contains(&key) {
-        Fate::Filled
     } else if KEPT.contains(&key) {
         Fate::Kept
     } else {
@@ -363,10 +365,6 @@ mod tests {
             (
                 r#"{"type":"nothing","text":"secret","n":-20.5e+7,"m":{"id":"k","o":null}}"#,
                 r#"{"type":"nothing","text":"xxxxxx","n":-11.1e+1,"m":{"id":"k","o":null}}"#,
-            ),
-            (
-                r#"{"join":{"channel":"a","info":{"client":"c","conn_info":{"id":"a","room":{"type":7}}}}}"#,
-                r#"{"join":{"channel":"a","info":{"xxxxxx":"x","xxxxxxxxx":{"xx":"x","xxxx":{"xxxx":1}}}}}"#,
             ),
             (
                 r#"{"to\u006ben":"ab","d\u0061ta":[0.5,"\ud83d\ude00\u00e9\n"]}"#,

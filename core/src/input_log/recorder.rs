@@ -233,12 +233,17 @@ impl InputRecorder {
     fn other(&mut self, now: Now, input: &Input) {
         self.begin_step(Some(now));
         if let Input::Message { conn, message: WebSocketMessage::Text(text) } = input {
-            return self.text(*conn, text);
+            self.text(*conn, text);
+        } else {
+            self.ring.push(INPUT);
+            match self.filled(input) {
+                Some(filled) => self.ring.push_structure(&filled),
+                None => self.ring.push_structure(input),
+            }
         }
-        self.ring.push(INPUT);
-        match self.filled(input) {
-            Some(filled) => self.ring.push_structure(&filled),
-            None => self.ring.push_structure(input),
+        if self.ring.is_segment_full() && self.ring.is_state_due() {
+            // Behind this call, as one record may be larger than a segment.
+            self.check_at = 0;
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) struct LogRing {
     open: LogSegment,
     capacity: usize,
     segment_bytes: usize,
-    /// The segments that were begun since a state was written, or was too large.
+    /// The bytes of the sealed segments since a state was written, or was too large.
     since_state: usize,
 }
 
@@ -57,7 +57,7 @@ impl LogRing {
 
     /// Whether the next segment is to begin with a state, since none of the newer half does.
     pub fn is_state_due(&self) -> bool {
-        (self.since_state + 1) * 2 * self.segment_bytes >= self.capacity
+        (self.since_state + self.open.memory()) * 2 >= self.capacity
     }
 
     /// Whether the open segment has waited for a state until it is twice as large as another: what is no turn, as a request that is
@@ -76,6 +76,7 @@ impl LogRing {
     pub fn begin_segment(&mut self, first_step: u64) {
         let mut next = LogSegment::default();
         self.sealed_bytes += self.open.memory();
+        self.since_state += self.open.memory();
         while self.sealed_bytes + self.segment_bytes > self.capacity
             && let Some(oldest) = self.sealed.pop_front()
         {
@@ -83,7 +84,6 @@ impl LogRing {
             // Its memory is used again, unless it is being written.
             next = Arc::try_unwrap(oldest).unwrap_or_default();
         }
-        self.since_state += 1;
         next.state = None;
         next.bytes.clear();
         next.texts.clear();

@@ -317,7 +317,7 @@ fn secretive(has_payloads: bool) -> Recorded {
     // A token is being checked, and a message waits.
     let checked = recorded.enter(2);
     recorded.input(Input::Upgraded { conn: checked });
-    say(&mut recorded, checked, r#"{"type":"auth","token":"key-secret","data":"secret words"}"#);
+    say(&mut recorded, checked, r#"{"type":"auth","id":{"a":"secret"},"token":"key-secret","data":"secret words"}"#);
     say(&mut recorded, checked, "{\"data\":\"\\é secret words");
     // Two members that have not read, of whom one has read a part.
     for client in [3, 4] {
@@ -335,6 +335,11 @@ fn secretive(has_payloads: bool) -> Recorded {
         recorded.input(Input::Flushed { conn, bytes: if client == 4 { 7 } else { 0 } });
     }
     recorded.input(Input::Call { call: CallId(1), command: publish("{\"type\":\"chat\",\"text\":\"secret words\"}") });
+    // It has names that messages of a client have, too.
+    recorded.input(Input::Call {
+        call: CallId(3),
+        command: publish(r#"{"room":"secret","in":{"id":"secret"},"secret":1}"#),
+    });
     // A batch that is too much for one turn.
     let calls = (0..15).map(|_| ("publish", Ok(publish("{\"text\":\"secret words\"}")))).collect();
     recorded.input(Input::Call { call: CallId(2), command: Command::Batch(calls) });
@@ -355,7 +360,7 @@ fn a_log_whose_ring_was_full_is_run_from_a_state_that_tells_no_secret() {
         let mut recorded = secretive(has_payloads);
         let log = recorded.log();
         let replay = InputReplay::open(&log).expect("a log");
-        assert!(replay.first_step() > 1_000 && replay.step() > replay.first_step(), "the first step is dropped");
+        assert!(replay.first_step() > 1_000 && replay.is_runnable(), "the first step is dropped");
         replay.audit();
         assert_eq!(run(&log), Ok(format!("{:?}", recorded.shard.stats())));
         let gauges = recorded.shard.gauges();
@@ -364,6 +369,31 @@ fn a_log_whose_ring_was_full_is_run_from_a_state_that_tells_no_secret() {
         assert!(!has(&log, "key-secret") && !has(&log, "key-"), "it has no token");
         assert_eq!(has(&log, "secret words"), has_payloads);
         assert!(has_payloads || !has(&log, "secret"), "it has no content");
+    }
+}
+
+#[test]
+fn a_record_may_be_larger_than_a_segment() {
+    let mut recorded = secretive(false);
+    let conn = recorded.enter(5);
+    recorded.input(Input::Upgraded { conn });
+    for _ in 0..20 {
+        recorded.input(Input::Call { call: CallId(9), command: publish(&format!("\"{}\"", "a".repeat(1_000))) });
+    }
+    let log = recorded.recorder.log(&recorded.shard);
+    assert!(log.run_steps() > 0, "it has a state");
+}
+
+#[test]
+fn what_a_client_is_told_of_a_wrong_value_is_as_long_in_a_replay() {
+    for token in ["1.5e9", r#"{"a":"\u00e9"}"#, r#"["\n"]"#, "-10e2", "true"] {
+        let mut recorded = Recorded::new(Config::default());
+        let conn = recorded.enter(1);
+        recorded.input(Input::Upgraded { conn });
+        let text = format!(r#"{{"type":"auth","token":{token}}}"#);
+        recorded.input(Input::Message { conn, message: text.as_str().into() });
+        recorded.flush(&[conn]);
+        assert_eq!(run(&recorded.log()), Ok(format!("{:?}", recorded.shard.stats())), "{token}");
     }
 }
 

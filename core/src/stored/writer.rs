@@ -46,6 +46,8 @@ pub(crate) enum ContentKind {
     Bytes,
     /// Words that become a string of JSON.
     Text,
+    /// The id of a command, which is kept as it is in a message.
+    CommandId,
     /// A frame of the server.
     Frame,
     /// A token, in place of which filler is written.
@@ -297,6 +299,7 @@ impl<'a> Serializer for &'a mut StateWriter {
         self.number(index.into())?;
         let kind = match (name, variant) {
             ("Payload", "Json") => ContentKind::Payload,
+            ("CommandId", "Json") => ContentKind::CommandId,
             ("WebSocketMessage", "Text") => ContentKind::Message,
             ("Payload" | "WebSocketMessage", _) => ContentKind::Bytes,
             _ => return value.serialize(self),
@@ -458,6 +461,7 @@ mod tests {
     use crate::input::WebSocketMessage;
     use crate::json::Json;
     use crate::payload::Payload;
+    use crate::protocol::CommandId;
     use alloc::string::String;
     use alloc::vec;
 
@@ -500,12 +504,18 @@ mod tests {
         let values = (
             (Payload::Json(json()), Payload::from(vec![1, 2])),
             (WebSocketMessage::Text("text".into()), WebSocketMessage::Binary(vec![1])),
+            CommandId::Json(json()),
             "a name",
         );
         let contents = written(&values).contents;
         let kinds: Vec<_> = contents.iter().map(|content| (content.kind, content.range.len())).collect();
-        let expected =
-            [(ContentKind::Payload, 3), (ContentKind::Bytes, 2), (ContentKind::Message, 4), (ContentKind::Bytes, 1)];
+        let expected = [
+            (ContentKind::Payload, 3),
+            (ContentKind::Bytes, 2),
+            (ContentKind::Message, 4),
+            (ContentKind::Bytes, 1),
+            (ContentKind::CommandId, 3),
+        ];
         assert_eq!(kinds, expected);
     }
 }

@@ -108,6 +108,7 @@
 //! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
 //! | [`input_log`] | Records of what goes into a shard, with filler for payloads, and their replay. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
+//! | [`engine`] | The contract with a store that several nodes share, and the follower of one of its rooms. Nothing uses them yet but the simulator. |
 //! | [`redis`] | The protocol that is spoken with a Redis server, and the scripts that it is to run. Nothing uses them yet but the simulator. |
 //! | [`explain`] | Accounts of connections, publications and rooms, for an operator's *why*. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], `tallies`, [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
@@ -127,6 +128,7 @@ pub mod close;
 pub mod config;
 mod connection;
 mod effect;
+pub mod engine;
 pub mod error;
 pub mod explain;
 mod glob;

@@ -11,7 +11,7 @@ use core::ops::Deref;
 /// A message that has no position in a log yet.
 #[derive(Clone, Debug, serde::Serialize)]
 #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
-pub(crate) struct Draft {
+pub struct Draft {
     /// The payload; the drafts of a broadcast share it.
     #[serde(serialize_with = "crate::stored::payload")]
     #[cfg_attr(feature = "replay", serde(deserialize_with = "crate::stored::shared"))]
@@ -29,13 +29,13 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Returns the bytes that count against `publication_bytes`.
-    pub fn payload_bytes(&self) -> usize {
+    pub(crate) fn payload_bytes(&self) -> usize {
         self.data.json_bytes() + self.tags.as_ref().map_or(0, |tags| tags.len())
     }
 
     /// Returns the bytes that count against `history_bytes`, once for all drafts that share them, and against
     /// `history_bytes_per_room`.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.payload_bytes() + self.info.as_ref().map_or(0, |info| info.bytes())
     }
 }
@@ -43,20 +43,24 @@ impl Draft {
 /// A message with its position in a log; the offset is 0 when no log numbers it.
 #[derive(Clone, Debug, serde::Serialize)]
 #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
-pub(crate) struct Publication {
+pub struct Publication {
+    /// The epoch of the log.
     pub epoch: u64,
     /// The name of the publication in its epoch, greater than those before it and not always the next number.
     pub offset: u64,
     /// The offset of the publication before it in the log; 0 for the first. No client sees it.
     pub prev: u64,
+    /// The message.
     pub draft: Draft,
 }
 
 /// A position in a log, with the epoch as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "replay", derive(serde::Deserialize))]
-pub(crate) struct LogPosition {
+pub struct LogPosition {
+    /// The epoch of the log.
     pub epoch: u64,
+    /// The offset of a publication; 0 before the first.
     pub offset: u64,
 }
 
@@ -98,7 +102,7 @@ impl From<EpochText> for String {
 
 /// A page of a log.
 #[derive(Clone, Debug)]
-pub(crate) struct LogPage {
+pub struct LogPage {
     /// The publications, in the requested order.
     pub publications: Vec<Arc<Publication>>,
     /// The position of the newest publication; `None` when there is no log.

@@ -1,0 +1,331 @@
+//! The follower of one room of an engine: what it asks, what it delivers, and who becomes a member at which position.
+//!
+//! | state, event | a join | `Followed` | `Entry` | `Down` | `Up` | nobody left |
+//! |---|---|---|---|---|---|---|
+//! | cold | kept; follow, → reading | – | unfollow | joins are kept | follow if there are joins, → reading | – |
+//! | reading | kept | deliver what was missed, or restart; → live, and joins are answered | kept, then handled | → lost, or cold without a place | – | – |
+//! | live | answered, or read for at the engine | – | delivered, dropped, read for, or restart | → lost | – | unfollow, → cold |
+//! | lost | answered, or kept | – | – | – | follow since its place, → reading | → cold |
+//!
+//! Only a position that the copy of the log holds is judged by it. A client that comes from another node may have had more than
+//! this one, and one that was away for long less than the copy still has: the engine is asked about both, and its answer holds
+//! since it comes in one order with the publications. While the link is down they wait, and everyone else is answered: they
+//! go on from the place of the follower, and nothing is delivered here that does not follow it.
+//!
+//! There are no errors here: an engine that contradicts itself costs a restart, which the members are told as a gap. Joins that
+//! are kept are bounded by who asks, each of whom has a deadline there ([`RoomFollower::abandon`]); publications that are
+//! kept are 64 at most.
+
+use super::{EngineEvent, EngineRequest, EngineTicket, LogPage, LogPosition, Missed, Publication};
+use crate::api::{HistoryLimit, HistoryQuery, Position};
+use crate::link::follower::{Follower, Sequence};
+use crate::names::RoomName;
+use crate::publication::EpochText;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+use core::mem;
+
+/// The greatest number of publications that are kept while the follower reads. The oldest is dropped for a newer one: if it
+/// was beyond the answer, the next one shows that it is missing.
+const KEPT: usize = 64;
+
+/// The home of a room as its follower needs it: the copy of the log, the members, and the link.
+pub trait FollowerHome {
+    /// Returns `true` when the copy of the log can tell what follows this position: it is the name of a publication in it, the
+    /// one before the oldest, or the newest.
+    fn holds(&self, position: &Position) -> bool;
+
+    /// Sends a request to the engine.
+    fn ask(&mut self, request: EngineRequest);
+
+    /// Delivers the next publication to all members, and keeps it in the copy of the log if it has an offset.
+    fn deliver(&mut self, publication: &Arc<Publication>);
+
+    /// Begins the copy of the log anew at this position. Members may have missed something and are told so.
+    fn restart(&mut self, position: LogPosition);
+
+    /// Completes a join: what is delivered next comes after `position`.
+    fn admit(&mut self, join: EngineTicket, position: LogPosition, start: JoinStart);
+}
+
+/// The beginning of what a new member is sent.
+#[derive(Clone, Debug)]
+pub enum JoinStart {
+    /// The copy of the log holds the position that the join named, if it named one.
+    FromCopy,
+    /// These publications are all between the position that the join named and that at which it is made.
+    Recovered(Vec<Arc<Publication>>),
+    /// The position that the join named is not known any more, or too much has followed it.
+    Unrecovered,
+}
+
+/// The follower of one room of an engine.
+#[derive(Clone, Debug)]
+pub struct RoomFollower {
+    room: RoomName,
+    is_up: bool,
+    state: FollowerState,
+    /// Joins without an answer, in the order in which they came. Those that the engine was asked about are answered in it.
+    joins: VecDeque<KeptJoin>,
+}
+
+#[derive(Clone, Debug)]
+enum FollowerState {
+    /// The room is not followed.
+    Cold,
+    /// [`EngineRequest::Follow`] is not answered yet. The place is where the members are; `None` where there are none.
+    Reading { place: Option<Follower>, kept: VecDeque<Arc<Publication>> },
+    /// Each publication comes.
+    Live(Follower),
+    /// The link is down. The members are at this place.
+    Lost(Follower),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct KeptJoin {
+    ticket: EngineTicket,
+    since: Option<Position>,
+    /// `true` while [`EngineRequest::Read`] is not answered.
+    is_asked: bool,
+}
+
+impl RoomFollower {
+    /// Creates a follower that does not follow the room yet, over a link that is up or down.
+    #[must_use]
+    pub fn new(room: RoomName, is_up: bool) -> Self {
+        Self { room, is_up, state: FollowerState::Cold, joins: VecDeque::new() }
+    }
+
+    /// Returns `true` when each publication comes, so that members have all that there is.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, FollowerState::Live(_))
+    }
+
+    /// Returns `true` when there are joins that are not answered.
+    #[must_use]
+    pub fn has_joins(&self) -> bool {
+        !self.joins.is_empty()
+    }
+
+    /// Takes a join that names the position which its client was at. It is answered by [`FollowerHome::admit`], now or later.
+    pub fn join(&mut self, ticket: EngineTicket, since: Option<Position>, room: &mut impl FollowerHome) {
+        self.answer(KeptJoin { ticket, since, is_asked: false }, room);
+        if self.is_up && matches!(self.state, FollowerState::Cold) {
+            self.read_since(None, VecDeque::new(), room);
+        }
+    }
+
+    /// Drops a join that is not waited for any longer. One that was answered is not affected.
+    pub fn abandon(&mut self, ticket: EngineTicket) {
+        self.joins.retain(|join| join.ticket != ticket);
+    }
+
+    /// Ends the following, since nobody has been here for a time. Returns `true` if the room is not followed now. While the
+    /// follower reads or has joins it goes on, and is to be asked again.
+    pub fn end(&mut self, room: &mut impl FollowerHome) -> bool {
+        let may_end = self.joins.is_empty() && !matches!(self.state, FollowerState::Reading { .. });
+        if may_end && self.is_live() {
+            self.unfollow(room);
+        }
+        if may_end {
+            self.state = FollowerState::Cold;
+        }
+        matches!(self.state, FollowerState::Cold)
+    }
+
+    /// Handles an event of the link or of this room.
+    pub fn on_event(&mut self, event: EngineEvent, room: &mut impl FollowerHome) {
+        match event {
+            EngineEvent::Up => self.up(room),
+            EngineEvent::Down => self.down(),
+            EngineEvent::Followed { position, missed, .. } => self.followed(position, missed, room),
+            EngineEvent::Entry { publication, .. } => self.entry(publication, room),
+            EngineEvent::Read { ticket, page, .. } => self.read(ticket, page, room),
+            // Who appends waits for it, and nobody else: the publication itself comes like any other.
+            EngineEvent::Appended { .. } => {}
+        }
+    }
+
+    fn up(&mut self, room: &mut impl FollowerHome) {
+        self.is_up = true;
+        match self.state {
+            FollowerState::Lost(place) => self.read_since(Some(place), VecDeque::new(), room),
+            FollowerState::Cold if self.has_joins() => self.read_since(None, VecDeque::new(), room),
+            _ => {}
+        }
+    }
+
+    fn down(&mut self) {
+        self.is_up = false;
+        self.joins.iter_mut().for_each(|join| join.is_asked = false);
+        self.state = match self.state {
+            FollowerState::Live(place)
+            | FollowerState::Lost(place)
+            | FollowerState::Reading { place: Some(place), .. } => FollowerState::Lost(place),
+            FollowerState::Cold | FollowerState::Reading { place: None, .. } => FollowerState::Cold,
+        };
+    }
+
+    /// Follows the room, or follows it once more to get what was missed.
+    fn read_since(&mut self, place: Option<Follower>, kept: VecDeque<Arc<Publication>>, room: &mut impl FollowerHome) {
+        room.ask(EngineRequest::Follow { room: self.room.clone(), since: place.map(Follower::position) });
+        self.state = FollowerState::Reading { place, kept };
+    }
+
+    fn unfollow(&self, room: &mut impl FollowerHome) {
+        room.ask(EngineRequest::Unfollow { room: self.room.clone() });
+    }
+
+    fn followed(&mut self, position: LogPosition, missed: Missed, room: &mut impl FollowerHome) {
+        let FollowerState::Reading { place, kept } = &mut self.state else { return };
+        let (before, kept) = (*place, mem::take(kept));
+        let place = before.and_then(|place| catch_up(place, missed, room)).filter(|place| {
+            let (reached, had) = (place.position(), before.map(Follower::position));
+            // An answer that was cut at its bound has brought the follower nearer.
+            let is_nearer = reached.epoch == position.epoch && reached.offset < position.offset && had != Some(reached);
+            reached == position || is_nearer
+        });
+        let place = place.unwrap_or_else(|| {
+            room.restart(position);
+            Follower::at(position)
+        });
+        if place.position() != position {
+            return self.read_since(Some(place), kept, room);
+        }
+        self.state = FollowerState::Live(place);
+        // One of another epoch is older than the answer.
+        for publication in kept.into_iter().filter(|kept| kept.epoch == position.epoch || kept.offset == 0) {
+            self.entry(publication, room);
+        }
+        self.answer_joins(room);
+    }
+
+    fn entry(&mut self, publication: Arc<Publication>, room: &mut impl FollowerHome) {
+        match &mut self.state {
+            FollowerState::Live(_) => self.receive(publication, room),
+            FollowerState::Reading { kept, .. } => {
+                if kept.len() == KEPT {
+                    kept.pop_front();
+                }
+                kept.push_back(publication);
+            }
+            // It was on its way when the room was left.
+            FollowerState::Cold if self.is_up => self.unfollow(room),
+            FollowerState::Cold | FollowerState::Lost(_) => {}
+        }
+    }
+
+    /// Applies the rule of receivers to a publication.
+    fn receive(&mut self, publication: Arc<Publication>, room: &mut impl FollowerHome) {
+        let FollowerState::Live(place) = &mut self.state else { return };
+        let last = place.position();
+        match place.step(&publication) {
+            Sequence::Next => room.deliver(&publication),
+            Sequence::Repeat => {}
+            // Others before it have not come.
+            Sequence::Gap if publication.epoch == last.epoch && publication.prev > last.offset => {
+                self.read_since(Some(Follower::at(last)), VecDeque::from([publication]), room);
+            }
+            // The log has ended, or what came last is not in it any more.
+            Sequence::Gap => {
+                let before = LogPosition { epoch: publication.epoch, offset: publication.prev };
+                room.restart(before);
+                room.deliver(&publication);
+                *place = Follower::at(LogPosition { offset: publication.offset, ..before });
+            }
+        }
+    }
+
+    fn read(&mut self, ticket: EngineTicket, page: LogPage, room: &mut impl FollowerHome) {
+        let is_its = |join: &KeptJoin| join.ticket == ticket && join.is_asked;
+        let Some(at) = self.joins.iter().position(is_its) else { return };
+        if let FollowerState::Live(place) = self.state
+            && page.position == Some(place.position())
+        {
+            let join = self.joins.remove(at);
+            let since = join.and_then(|join| join.since).unwrap_or_default();
+            return room.admit(ticket, place.position(), judged(page, place.position(), &since));
+        }
+        // It is asked again once the follower is where the engine is.
+        self.joins[at].is_asked = false;
+        if let FollowerState::Live(place) = self.state {
+            self.read_since(Some(place), VecDeque::new(), room);
+        }
+    }
+
+    fn answer_joins(&mut self, room: &mut impl FollowerHome) {
+        for join in mem::take(&mut self.joins) {
+            self.answer(join, room);
+        }
+    }
+
+    /// Answers a join if it can be answered here, else keeps it, and asks the engine about it while it is there.
+    fn answer(&mut self, mut join: KeptJoin, room: &mut impl FollowerHome) {
+        if let FollowerState::Live(place) | FollowerState::Lost(place) = self.state
+            && !join.is_asked
+        {
+            let Some(since) = join.since.clone().filter(|since| !room.holds(since)) else {
+                return room.admit(join.ticket, place.position(), JoinStart::FromCopy);
+            };
+            if self.is_live() {
+                join.is_asked = true;
+                let query = HistoryQuery { limit: HistoryLimit::Unlimited, since: Some(since), reverse: false };
+                room.ask(EngineRequest::Read { ticket: join.ticket, room: self.room.clone(), query });
+            }
+        }
+        self.joins.push_back(join);
+    }
+}
+
+/// Delivers what was missed since a place. Returns the place that this has led to; `None` where what was missed is not known,
+/// or does not follow the place.
+fn catch_up(mut place: Follower, missed: Missed, room: &mut impl FollowerHome) -> Option<Follower> {
+    let Missed::All(publications) = missed else { return None };
+    for publication in publications {
+        match place.step(&publication) {
+            Sequence::Next => room.deliver(&publication),
+            Sequence::Repeat => {}
+            Sequence::Gap => return None,
+        }
+    }
+    Some(place)
+}
+
+/// Judges a page that was read from the position of a client up to the place of the follower: it has all that the client has
+/// missed if its first publication follows that position, and its last is the newest.
+fn judged(page: LogPage, place: LogPosition, since: &Position) -> JoinStart {
+    let is_of_log = since.epoch.is_empty() || *since.epoch == *EpochText::of(place.epoch);
+    let before = page.publications.first().map_or(place.offset, |first| first.prev);
+    let last = page.publications.last().map_or(place.offset, |last| last.offset);
+    if is_of_log && before == since.offset && last == place.offset {
+        JoinStart::Recovered(page.publications)
+    } else {
+        JoinStart::Unrecovered
+    }
+}
+
+/// Hashes the state, with each publication as its name.
+impl Hash for RoomFollower {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let hash = |hasher: &mut H, position: LogPosition| (position.epoch, position.offset).hash(hasher);
+        (self.is_up, mem::discriminant(&self.state), &self.joins).hash(hasher);
+        match &self.state {
+            FollowerState::Cold => {}
+            FollowerState::Live(place) | FollowerState::Lost(place) => hash(hasher, place.position()),
+            FollowerState::Reading { place, kept } => {
+                place.is_some().hash(hasher);
+                place.iter().for_each(|place| hash(hasher, place.position()));
+                kept.len().hash(hasher);
+                for publication in kept {
+                    (publication.epoch, publication.offset, publication.prev).hash(hasher);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@
 //! | [`checkers`] | properties over what is seen from outside; they share nothing with the model |
 //! | [`search`] | exhaustive exploration, random runs, batches, shrinking, hunts for known defects |
 //! | [`subjects`] | the machine, the driver, the historic managers, machines with a defect put in |
+//! | [`engine`] | a store that sites share, as a model, and what the follower of a room does over it |
 //! | `redis` | a Redis server as the simulator imagines it |
 //! | [`fuzz`] | what a fuzzer runs: functions of bytes |
 //! | `cli` | the commands of the program |
@@ -34,6 +35,7 @@
 //! `sim/README.md` says what is claimed, what is not checked, and how to add to it.
 
 pub mod checkers;
+pub mod engine;
 pub mod fuzz;
 pub mod goals;
 pub mod guarantees;

@@ -19,6 +19,10 @@ parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--roo
            --scope ends|users|pings            [--protocol json|plain] [--conns N] [--queue N]
            --scope home                      [--protocol json|plain] [--conns N] [--history N] [--messages N]
            --scope presence                    [--conns N] [--queue N]
+           --scope engine                      [--messages N] [--cuts N] [--moves N] [--losses N] [--history N] [--copy N]
+                                               [--unattended] [--defect NAME]
+                                               (two sites that share a store, over which the follower of a room is searched,
+                                               with links that end, a client that moves, logs that are lost)
                                                every state of a small world. --states N: give up after N states.
                                                --raw: treat two states as different if they only differ in which of
                                                several equal clients is which (always so in presence)

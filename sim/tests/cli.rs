@@ -137,6 +137,15 @@ fn a_trace_is_made_short_and_saved_with_the_command_that_repeats_it() {
 }
 
 #[test]
+fn sites_that_share_an_engine_are_searched_and_a_defect_is_told_by_its_trace() {
+    let words = ["exhaustive", "--scope", "engine", "--messages", "1"];
+    ends(&words, 0, &["clean: 5157 states, 15380 transitions, depth 17, the scope was searched to its end in "]);
+    ends(&[&words[..], &["--states", "50"]].concat(), 5, &["not ended: the scope has more than 50 states"]);
+    let parts = ["P1: Each turn", "trace:  10 steps, none is shorter: execute 1, ", ", leave, come 1"];
+    ends(&[&words[..], &["--defect", "a_position_that_the_copy_judges_above_its_top"]].concat(), 1, &parts);
+}
+
+#[test]
 fn a_driver_can_be_replayed_too() {
     let trace = file("driver.trace", "setup conns=1 rooms=1 users=0\naccept 0 plain 1\nupgrade 0\nflush\n");
     ends(&["replay", trace.to_str().expect("a path"), "--subject", "driver"], 0, &["room r0 {0}", "clean"]);
@@ -191,7 +200,10 @@ fn a_value_out_of_bounds_is_an_error_that_names_the_bounds() {
         (&["exhaustive", "--conns", "0"], "--conns is 0, but must be at least 1 and at most 8"),
         (&["exhaustive", "--rooms", "8"], "--rooms is 8, but must be at least 1 and at most 7"),
         (&["exhaustive", "--queue", "0"], "--queue is 0, but must be at least 1 and at most 8"),
-        (&["exhaustive", "--scope", "none"], "there are rooms, ends, users, pings, home, presence"),
+        (&["exhaustive", "--scope", "none"], "there are rooms, ends, users, pings, home, presence, engine"),
+        (&["exhaustive", "--scope", "engine", "--conns", "3"], "exhaustive --scope engine does not take --conns"),
+        (&["exhaustive", "--scope", "engine", "--cuts", "9"], "--cuts is 9, but must be at least 0 and at most 8"),
+        (&["exhaustive", "--scope", "engine", "--defect", "none"], "\"none\" is no defect: there are a_read_before_"),
     ] {
         ends(words, 64, &[refusal]);
     }

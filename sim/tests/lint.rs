@@ -62,6 +62,18 @@ fn the_rows_of_actions_share_no_code_with_core_and_see_no_subject() {
     }
 }
 
+/// What clients are told over an engine is judged by what was executed there, and by nothing that the core has computed.
+#[test]
+fn the_tree_of_histories_shares_no_code_with_core_and_the_model_of_the_engine() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/tree.rs");
+    let text = fs::read_to_string(path).expect("the tree is a file");
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("use ")).collect::<Vec<_>>(),
+        ["use crate::guarantees::{Failure, Guarantee};"]
+    );
+    assert!(!text.contains("parlor_core"));
+}
+
 /// What it expects it knows by itself: the state and the counts of a subject are there to be compared, in `compare.rs`. What a
 /// subject makes up is read in `foresee.rs`: the epochs of its logs.
 #[test]

@@ -1,5 +1,6 @@
 //! The search of a scope to its end.
 
+use super::engine::{ENGINE_FLAGS, exhaustive_engine};
 use super::failure::{NamedSubject, tell};
 use super::flags::Flags;
 use super::output::{ProgressLine, wall_clock};
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 const UNFINISHED: u8 = 5;
 
 /// Every scope by its name, and what can be said about it.
-const SCOPES: [(&str, &[&str]); 6] = [
+const SCOPES: [(&str, &[&str]); 7] = [
     ("rooms", &["scope", "states", "raw", "protocol", "conns", "rooms", "queue", "messages"]),
     ("ends", &["scope", "states", "raw", "protocol", "conns", "queue"]),
     ("users", &["scope", "states", "raw", "protocol", "conns", "queue"]),
@@ -22,10 +23,19 @@ const SCOPES: [(&str, &[&str]); 6] = [
     ("home", &["scope", "states", "raw", "protocol", "conns", "history", "messages"]),
     // Its clients have names anyway.
     ("presence", &["scope", "states", "conns", "queue"]),
+    ("engine", ENGINE_FLAGS),
 ];
 
+/// A search of more states is given up, where nothing else is said.
+const STATES: u64 = 3_000_000;
+
 pub fn exhaustive(words: &[&str]) -> Result<ExitCode, String> {
-    let (name, scope) = scope(words)?;
+    let (name, flags) = named(words)?;
+    let cap = usize::try_from(flags.within("states", 1..=u32::MAX.into(), STATES)?).expect("below 2^32");
+    if name == "engine" {
+        return exhaustive_engine(&flags, cap, UNFINISHED);
+    }
+    let scope = Scope { cap, ..scope(name, &flags)? };
     say!("scope {name}: {}", introduction(&scope));
     let started = wall_clock();
     let mut pace = ProgressLine::new();
@@ -66,14 +76,17 @@ fn introduction(scope: &Scope) -> String {
     )
 }
 
-fn scope<'a>(words: &[&'a str]) -> Result<(&'a str, Scope), String> {
-    const STATES: u64 = 3_000_000;
+/// The name of the scope, and what is said about it.
+fn named<'a>(words: &[&'a str]) -> Result<(&'a str, Flags<'a>), String> {
     let flags = Flags::parse(words)?;
     let name = flags.text("scope").unwrap_or("rooms");
     let names: Vec<&str> = SCOPES.iter().map(|(name, _)| *name).collect();
     let known = SCOPES.iter().find(|(known, _)| *known == name);
     let (_, takes) = known.ok_or_else(|| format!("{name:?} is no scope: there are {}", names.join(", ")))?;
-    let flags = flags.only(&format!("exhaustive --scope {name}"), takes)?;
+    Ok((name, flags.only(&format!("exhaustive --scope {name}"), takes)?))
+}
+
+fn scope(name: &str, flags: &Flags<'_>) -> Result<Scope, String> {
     let protocol = match flags.text("protocol") {
         None | Some("plain") => ScopeProtocol::Plain,
         Some("json") => ScopeProtocol::Json,
@@ -91,7 +104,5 @@ fn scope<'a>(words: &[&'a str]) -> Result<(&'a str, Scope), String> {
         "home" => Scope::home(protocol, conns, history, messages),
         _ => Scope::presence(conns, queue),
     };
-    let cap = usize::try_from(flags.within("states", 1..=u32::MAX.into(), STATES)?).expect("below 2^32");
-    let scope = Scope { cap, ..scope };
-    Ok((name, if flags.text("raw").is_some() { scope.raw() } else { scope }))
+    Ok(if flags.text("raw").is_some() { scope.raw() } else { scope })
 }

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 /// `--name value`, and those of [`ALONE`], which have none.
 pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
-const ALONE: [&str; 3] = ["raw", "driver", "unforeseen"];
-const WITH_VALUE: [&str; 19] = [
+const ALONE: [&str; 4] = ["raw", "driver", "unforeseen", "unattended"];
+const WITH_VALUE: [&str; 24] = [
     "shards",
     "links",
     "seed",
@@ -26,6 +26,11 @@ const WITH_VALUE: [&str; 19] = [
     "server",
     "sequences",
     "mistake",
+    "cuts",
+    "moves",
+    "losses",
+    "copy",
+    "defect",
 ];
 
 impl<'a> Flags<'a> {

@@ -5,6 +5,7 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::cli::output::print(format_args!("{}\n", format_args!($($words)*))) };
 }
 
+mod engine;
 mod exhaustive;
 mod failure;
 mod flags;

@@ -10,7 +10,7 @@ use parlor_core::snapshot::{ConnView, PhaseView};
 use parlor_core::{ClientId, ConnId, Snapshot};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A state, as good as its canonical form: two different ones have the same key once in 2^64 pairs of pairs.
 pub type StateKey = u128;
@@ -51,6 +51,13 @@ pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Sta
 pub fn digest(bytes: &[u8]) -> StateKey {
     let mut digest = Digest::default();
     digest.write(bytes);
+    digest.key()
+}
+
+/// The key of a state that hashes all that tells it apart.
+pub fn hashed(state: &impl Hash) -> StateKey {
+    let mut digest = Digest::default();
+    digest.0.iter_mut().for_each(|half| state.hash(half));
     digest.key()
 }
 

@@ -3,7 +3,7 @@
 
 pub mod batch;
 pub mod between;
-mod canon;
+pub(crate) mod canon;
 pub mod congruence;
 pub mod explore;
 pub mod hunt;

@@ -1,0 +1,300 @@
+//! The model of an engine: the log of one room, and a link to each site. It executes one command at a time; commands of a link
+//! are executed in their order, and all that a site is sent is one sequence.
+
+use super::defects::EngineDefect;
+use super::tree::{EntryName, SeenEntry};
+use parlor_core::Payload;
+use parlor_core::engine::{Draft, EngineEvent, EngineRequest, EngineTicket, LogPage, LogPosition, Missed, Publication};
+use parlor_core::{RoomName, api::Position};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// An entry as the server stores and sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ModelEntry {
+    /// The epoch of its log.
+    pub epoch: u64,
+    /// Its name there.
+    pub offset: u64,
+    /// The name of the entry before it; 0 for the first.
+    pub prev: u64,
+    /// What it says, which is different for each.
+    pub content: u8,
+}
+
+/// What was executed, for those who watch the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executed {
+    /// A log has begun, with this epoch.
+    Begun(u64),
+    /// An entry was appended.
+    Appended(SeenEntry),
+}
+
+/// An engine with one room.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ModelEngine {
+    log: Option<ModelLog>,
+    /// The logs that have been begun, which gives each its epoch.
+    logs: u64,
+    /// The entries that it retains at most.
+    history: usize,
+    links: Vec<ModelLink>,
+    defect: Option<EngineDefect>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ModelLog {
+    epoch: u64,
+    top: u64,
+    entries: Vec<ModelEntry>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct ModelLink {
+    is_up: bool,
+    is_subscribed: bool,
+    commands: VecDeque<ModelCommand>,
+    sent: VecDeque<ModelReply>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum ModelCommand {
+    Subscribe,
+    Unsubscribe,
+    /// What there is after a position, for who follows.
+    ReadMissed(Option<EntryName>),
+    ReadPage {
+        ticket: u64,
+        since: EntryName,
+    },
+    Append {
+        ticket: u64,
+        content: u8,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum ModelReply {
+    Entry(ModelEntry),
+    Missed { at: EntryName, missed: ModelMissed },
+    Page { ticket: u64, at: EntryName, entries: Vec<ModelEntry> },
+    Appended { ticket: u64, at: EntryName },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum ModelMissed {
+    NotAsked,
+    All(Vec<ModelEntry>),
+    Unknown,
+}
+
+impl ModelEngine {
+    /// An engine without a log, which is linked with so many sites.
+    #[must_use]
+    pub fn new(sites: usize, history: usize, defect: Option<EngineDefect>) -> Self {
+        let link = ModelLink { is_up: true, ..ModelLink::default() };
+        Self { log: None, logs: 0, history, links: vec![link; sites], defect }
+    }
+
+    /// Whether the site has a link.
+    #[must_use]
+    pub fn is_up(&self, site: usize) -> bool {
+        self.links[site].is_up
+    }
+
+    /// Whether a command of the site waits to be executed.
+    #[must_use]
+    pub fn has_commands(&self, site: usize) -> bool {
+        !self.links[site].commands.is_empty()
+    }
+
+    /// Whether the site has not read all that it was sent.
+    #[must_use]
+    pub fn has_sent(&self, site: usize) -> bool {
+        !self.links[site].sent.is_empty()
+    }
+
+    /// Whether there is a log.
+    #[must_use]
+    pub fn has_log(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Takes a request of a site. It is lost where there is no link.
+    pub fn send(&mut self, site: usize, request: &EngineRequest) {
+        let defect = self.defect;
+        let link = &mut self.links[site];
+        if !link.is_up {
+            return;
+        }
+        match request {
+            EngineRequest::Follow { since, .. } => {
+                let since = since.map(|since| EntryName { epoch: since.epoch, offset: since.offset });
+                let mut commands = [ModelCommand::Subscribe, ModelCommand::ReadMissed(since)];
+                if defect == Some(EngineDefect::ReadBeforeSubscribe) {
+                    commands.reverse();
+                }
+                let is_late = |command: &ModelCommand| *command == ModelCommand::Unsubscribe;
+                let late = link.commands.back().is_some_and(is_late) && defect == Some(EngineDefect::UnfollowOvertakes);
+                let late = late.then(|| link.commands.pop_back()).flatten();
+                link.commands.extend(commands.into_iter().chain(late));
+            }
+            EngineRequest::Unfollow { .. } => link.commands.push_back(ModelCommand::Unsubscribe),
+            EngineRequest::Append { ticket, draft, .. } => {
+                link.commands.push_back(ModelCommand::Append { ticket: ticket.0, content: draft.data.bytes()[0] });
+            }
+            EngineRequest::Read { ticket, query, .. } => {
+                let since = query.since.as_ref().map_or(EntryName { epoch: 0, offset: 0 }, named);
+                link.commands.push_back(ModelCommand::ReadPage { ticket: ticket.0, since });
+            }
+        }
+    }
+
+    /// Executes the first command of a site.
+    pub fn execute(&mut self, site: usize) -> Vec<Executed> {
+        let Some(command) = self.links[site].commands.pop_front() else { return Vec::new() };
+        let mut executed = Vec::new();
+        match command {
+            ModelCommand::Subscribe => self.links[site].is_subscribed = true,
+            ModelCommand::Unsubscribe => self.links[site].is_subscribed = false,
+            ModelCommand::ReadMissed(since) => {
+                let tells_all = self.defect != Some(EngineDefect::GapWithoutLoss);
+                let log = self.log(&mut executed);
+                let missed = since.map_or(ModelMissed::NotAsked, |since| {
+                    let missed = log.after(since).filter(|_| tells_all);
+                    missed.map_or(ModelMissed::Unknown, ModelMissed::All)
+                });
+                let reply = ModelReply::Missed { at: log.position(), missed };
+                self.links[site].sent.push_back(reply);
+            }
+            ModelCommand::ReadPage { ticket, since } => {
+                let log = self.log(&mut executed);
+                let is_behind = |entry: &&ModelEntry| since.epoch == log.epoch && entry.offset > since.offset;
+                let entries = log.entries.iter().filter(is_behind).copied().collect();
+                let reply = ModelReply::Page { ticket, at: log.position(), entries };
+                self.links[site].sent.push_back(reply);
+            }
+            ModelCommand::Append { ticket, content } => {
+                let history = self.history;
+                let entry = self.log(&mut executed).append(content, history);
+                executed.push(Executed::Appended(entry.seen()));
+                for link in self.links.iter_mut().filter(|link| link.is_subscribed) {
+                    link.sent.push_back(ModelReply::Entry(entry));
+                }
+                let at = entry.seen().name;
+                self.links[site].sent.push_back(ModelReply::Appended { ticket, at });
+            }
+        }
+        executed
+    }
+
+    /// Hands out what a site was sent first.
+    pub fn read(&mut self, site: usize, room: &RoomName) -> Option<EngineEvent> {
+        self.links[site].sent.pop_front().map(|reply| reply.event(room.clone()))
+    }
+
+    /// Ends the link of a site, with all that is on its way.
+    pub fn cut(&mut self, site: usize) {
+        let link = &mut self.links[site];
+        let sent = std::mem::take(&mut link.sent);
+        *link = ModelLink::default();
+        if self.defect == Some(EngineDefect::EndedLinkHeard) {
+            link.sent = sent;
+        }
+    }
+
+    /// Begins the next link of a site.
+    pub fn connect(&mut self, site: usize) {
+        self.links[site].is_up = true;
+    }
+
+    /// Loses the log.
+    pub fn forget(&mut self) {
+        self.log = None;
+    }
+
+    /// The log, which is begun where there is none.
+    fn log(&mut self, executed: &mut Vec<Executed>) -> &mut ModelLog {
+        self.log.get_or_insert_with(|| {
+            self.logs += 1;
+            executed.push(Executed::Begun(self.logs));
+            ModelLog { epoch: self.logs, top: 0, entries: Vec::new() }
+        })
+    }
+}
+
+impl ModelLog {
+    fn position(&self) -> EntryName {
+        EntryName { epoch: self.epoch, offset: self.top }
+    }
+
+    fn append(&mut self, content: u8, history: usize) -> ModelEntry {
+        let entry = ModelEntry { epoch: self.epoch, offset: self.top + 1, prev: self.top, content };
+        self.top = entry.offset;
+        self.entries.push(entry);
+        self.entries.drain(..self.entries.len().saturating_sub(history));
+        entry
+    }
+
+    /// All entries after a position, if it names one that is retained, the one before those, or the newest.
+    fn after(&self, since: EntryName) -> Option<Vec<ModelEntry>> {
+        let after: Vec<ModelEntry> = self.entries.iter().filter(|entry| entry.offset > since.offset).copied().collect();
+        let before = after.first().map_or(self.top, |first| first.prev);
+        (since.epoch == self.epoch && before == since.offset).then_some(after)
+    }
+}
+
+impl ModelEntry {
+    /// The entry as clients see it.
+    #[must_use]
+    pub fn seen(self) -> SeenEntry {
+        SeenEntry { name: EntryName { epoch: self.epoch, offset: self.offset }, content: self.content }
+    }
+
+    fn publication(self) -> Arc<Publication> {
+        let Self { epoch, offset, prev, content } = self;
+        Arc::new(Publication { epoch, offset, prev, draft: draft(content) })
+    }
+}
+
+impl ModelReply {
+    fn event(self, room: RoomName) -> EngineEvent {
+        let publications = |entries: Vec<ModelEntry>| entries.into_iter().map(ModelEntry::publication).collect();
+        match self {
+            Self::Entry(entry) => EngineEvent::Entry { room, publication: entry.publication() },
+            Self::Missed { at, missed } => {
+                let missed = match missed {
+                    ModelMissed::NotAsked => Missed::NotAsked,
+                    ModelMissed::All(entries) => Missed::All(publications(entries)),
+                    ModelMissed::Unknown => Missed::Unknown,
+                };
+                EngineEvent::Followed { room, position: position(at), missed }
+            }
+            Self::Page { ticket, at, entries } => {
+                let page = LogPage { publications: publications(entries), position: Some(position(at)) };
+                EngineEvent::Read { ticket: EngineTicket(ticket), room, page }
+            }
+            Self::Appended { ticket, at } => {
+                EngineEvent::Appended { ticket: EngineTicket(ticket), position: position(at) }
+            }
+        }
+    }
+}
+
+/// A draft with this content.
+#[must_use]
+pub fn draft(content: u8) -> Draft {
+    Draft { data: Payload::from(vec![content]), tags: None, info: None, skip_history: false, shared: false }
+}
+
+/// A position in the form of the contract.
+#[must_use]
+pub fn position(name: EntryName) -> LogPosition {
+    LogPosition { epoch: name.epoch, offset: name.offset }
+}
+
+/// The name that a client's position is. No log has the epoch 0.
+fn named(position: &Position) -> EntryName {
+    EntryName { epoch: u64::from_str_radix(&position.epoch, 16).unwrap_or(0), offset: position.offset }
+}

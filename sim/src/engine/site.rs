@@ -1,0 +1,194 @@
+//! A site: the follower that is tried, and the copy of the log and the joins that a home would have beside it.
+
+use super::defects::EngineDefect;
+use super::server::position;
+use super::tree::{EntryName, SeenEntry, ToldStart};
+use parlor_core::RoomName;
+use parlor_core::api::Position;
+use parlor_core::engine::follow::{FollowerHome, JoinStart, RoomFollower};
+use parlor_core::engine::{EngineEvent, EngineRequest, EngineTicket, LogPosition, Publication};
+use std::hash::{Hash, Hasher};
+use std::mem;
+use std::sync::Arc;
+
+/// What clients of a site are told, in order.
+#[derive(Clone, Debug)]
+pub enum ToldBySite {
+    /// All members get a publication.
+    Delivered(SeenEntry),
+    /// All members may have missed something, and go on here.
+    Restarted(EntryName),
+    /// The client of a join is a member from here on.
+    Joined {
+        /// The ticket of the join.
+        ticket: u64,
+        /// What comes next comes after this.
+        at: EntryName,
+        /// What it gets at first.
+        start: ToldStart,
+    },
+}
+
+/// A site with one room.
+#[derive(Clone, Debug, Hash)]
+pub struct EngineSite {
+    /// The follower of the room.
+    pub follower: RoomFollower,
+    room: SiteRoom,
+    /// Only for [`EngineDefect::BetweenAppliedTwice`].
+    between: Vec<SeenEntry>,
+}
+
+/// The copy of the log, and joins without an answer.
+#[derive(Clone, Debug)]
+struct SiteRoom {
+    /// What the copy begins after.
+    base: EntryName,
+    entries: Vec<SeenEntry>,
+    /// The entries that the copy has at most.
+    most: usize,
+    joins: Vec<(u64, Option<EntryName>)>,
+    /// Taken after each call of the follower.
+    asked: Vec<EngineRequest>,
+    told: Vec<ToldBySite>,
+    defect: Option<EngineDefect>,
+}
+
+impl Hash for SiteRoom {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.base, &self.entries, &self.joins).hash(hasher);
+    }
+}
+
+impl EngineSite {
+    /// A site that does not follow the room, on a link that is up.
+    #[must_use]
+    pub fn new(name: RoomName, most: usize, defect: Option<EngineDefect>) -> Self {
+        let room = SiteRoom {
+            base: EntryName { epoch: 0, offset: 0 },
+            entries: Vec::new(),
+            most,
+            joins: Vec::new(),
+            asked: Vec::new(),
+            told: Vec::new(),
+            defect,
+        };
+        Self { follower: RoomFollower::new(name, true), room, between: Vec::new() }
+    }
+
+    /// Handles an event of the engine.
+    pub fn on_event(&mut self, event: EngineEvent) -> (Vec<EngineRequest>, Vec<ToldBySite>) {
+        let is_answer = matches!(event, EngineEvent::Followed { .. });
+        let between = match &event {
+            EngineEvent::Entry { publication, .. } if !self.follower.is_live() => Some(seen(publication)),
+            _ => None,
+        };
+        self.follower.on_event(event, &mut self.room);
+        if self.room.defect == Some(EngineDefect::BetweenAppliedTwice) {
+            self.between.extend(between);
+            let again = if is_answer { mem::take(&mut self.between) } else { Vec::new() };
+            self.room.told.extend(again.into_iter().map(ToldBySite::Delivered));
+        }
+        self.room.taken()
+    }
+
+    /// A client joins.
+    pub fn join(&mut self, ticket: u64, since: Option<EntryName>) -> (Vec<EngineRequest>, Vec<ToldBySite>) {
+        self.room.joins.push((ticket, since));
+        self.follower.join(EngineTicket(ticket), since.map(|since| position(since).into()), &mut self.room);
+        self.room.taken()
+    }
+
+    /// A client does not wait any longer.
+    pub fn abandon(&mut self, ticket: u64) {
+        self.room.joins.retain(|(other, _)| *other != ticket);
+        self.follower.abandon(EngineTicket(ticket));
+    }
+
+    /// Whether the copy of the log has all of these.
+    #[must_use]
+    pub fn has_all(&self, entries: &[SeenEntry]) -> bool {
+        entries.iter().all(|entry| self.room.entries.contains(entry))
+    }
+
+    /// Nobody has been here for a time.
+    pub fn end(&mut self) -> (Vec<EngineRequest>, Vec<ToldBySite>) {
+        if self.follower.end(&mut self.room) {
+            self.room.base = EntryName { epoch: 0, offset: 0 };
+            self.room.entries.clear();
+        }
+        self.room.taken()
+    }
+}
+
+impl SiteRoom {
+    fn taken(&mut self) -> (Vec<EngineRequest>, Vec<ToldBySite>) {
+        (mem::take(&mut self.asked), mem::take(&mut self.told))
+    }
+
+    /// What the copy has after a place that it knows.
+    fn after(&self, since: EntryName) -> Option<Vec<SeenEntry>> {
+        if since == self.base {
+            return Some(self.entries.clone());
+        }
+        let at = self.entries.iter().position(|entry| entry.name == since)?;
+        Some(self.entries[at + 1..].to_vec())
+    }
+}
+
+impl FollowerHome for SiteRoom {
+    fn holds(&self, since: &Position) -> bool {
+        let is_it = |name: EntryName| Position::from(position(name)) == *since;
+        let top = self.entries.last().map_or(self.base, |newest| newest.name);
+        let is_above = is_it(EntryName { offset: since.offset, ..top }) && since.offset > top.offset;
+        is_it(self.base)
+            || self.entries.iter().any(|entry| is_it(entry.name))
+            || (is_above && self.defect == Some(EngineDefect::JudgedAboveTop))
+    }
+
+    fn ask(&mut self, request: EngineRequest) {
+        self.asked.push(request);
+    }
+
+    fn deliver(&mut self, publication: &Arc<Publication>) {
+        let entry = seen(publication);
+        self.entries.push(entry);
+        if self.entries.len() > self.most {
+            self.base = self.entries.remove(0).name;
+        }
+        self.told.push(ToldBySite::Delivered(entry));
+    }
+
+    fn restart(&mut self, position: LogPosition) {
+        let base = name(position);
+        let is_silent = self.defect == Some(EngineDefect::EpochAdoptedSilently) && base.epoch != self.base.epoch;
+        self.base = base;
+        self.entries.clear();
+        if !is_silent {
+            self.told.push(ToldBySite::Restarted(base));
+        }
+    }
+
+    fn admit(&mut self, join: EngineTicket, position: LogPosition, start: JoinStart) {
+        let at = self.joins.iter().position(|(ticket, _)| *ticket == join.0).expect("a join is answered once");
+        let (ticket, since) = self.joins.remove(at);
+        let start = match (since, start) {
+            (None, JoinStart::FromCopy) => ToldStart::Fresh,
+            (Some(since), JoinStart::FromCopy) => {
+                self.after(since).map_or(ToldStart::Unrecovered, ToldStart::Recovered)
+            }
+            (_, JoinStart::Recovered(publications)) => ToldStart::Recovered(publications.iter().map(seen).collect()),
+            (_, JoinStart::Unrecovered) => ToldStart::Unrecovered,
+        };
+        self.told.push(ToldBySite::Joined { ticket, at: name(position), start });
+    }
+}
+
+fn name(position: LogPosition) -> EntryName {
+    EntryName { epoch: position.epoch, offset: position.offset }
+}
+
+fn seen(publication: &Arc<Publication>) -> SeenEntry {
+    let name = EntryName { epoch: publication.epoch, offset: publication.offset };
+    SeenEntry { name, content: publication.draft.data.bytes()[0] }
+}

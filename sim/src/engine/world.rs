@@ -1,0 +1,351 @@
+//! Two sites that share an engine, their clients, and all that can happen to them.
+
+use super::defects::EngineDefect;
+use super::server::{Executed, ModelEngine, draft};
+use super::site::{EngineSite, ToldBySite};
+use super::tree::{EntryName, HistoryTree, SeenEntry, ToldStart};
+use crate::guarantees::Failure;
+use parlor_core::engine::{EngineEvent, EngineRequest, EngineTicket, Missed};
+use parlor_core::{Config, RoomName};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// The sites.
+pub const SITES: usize = 2;
+/// The client that changes sites; the others have the number of their site, and stay there.
+const ROAMER: usize = SITES;
+/// The tickets of appends, which nobody waits for, begin here.
+const APPENDS: u64 = 100;
+
+/// How much happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineSetup {
+    /// Publications.
+    pub publishes: u8,
+    /// Links that end.
+    pub cuts: u8,
+    /// Times that the client that roams leaves.
+    pub moves: u8,
+    /// Times that the engine loses the log.
+    pub losses: u8,
+    /// Whether each site has a client that stays.
+    pub attended: bool,
+    /// Entries that the engine retains.
+    pub history: usize,
+    /// Entries that a site has of them.
+    pub copy: usize,
+    /// What is wrong.
+    pub defect: Option<EngineDefect>,
+}
+
+/// One thing that can happen, at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EngineAction {
+    /// The engine executes the first command of the site.
+    Execute(usize),
+    /// The site reads the first of what it was sent.
+    Read(usize),
+    /// A publication is made at the site.
+    Publish(usize),
+    /// The link of the site ends.
+    Cut(usize),
+    /// The next link of the site begins.
+    Connect(usize),
+    /// The client that roams comes to the site.
+    Come(usize),
+    /// It leaves.
+    Leave,
+    /// Nobody has been at the site for a time.
+    End(usize),
+    /// The engine loses the log.
+    Lose,
+}
+
+impl fmt::Display for EngineAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Execute(site) => write!(f, "execute {site}"),
+            Self::Read(site) => write!(f, "read {site}"),
+            Self::Publish(site) => write!(f, "publish {site}"),
+            Self::Cut(site) => write!(f, "cut {site}"),
+            Self::Connect(site) => write!(f, "connect {site}"),
+            Self::Come(site) => write!(f, "come {site}"),
+            Self::Leave => write!(f, "leave"),
+            Self::End(site) => write!(f, "end {site}"),
+            Self::Lose => write!(f, "lose"),
+        }
+    }
+}
+
+impl EngineAction {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let at = [Self::Execute, Self::Read, Self::Publish, Self::Cut, Self::Connect, Self::Come, Self::End];
+        let of_sites = at.into_iter().flat_map(|action| (0..SITES).map(action));
+        of_sites.chain([Self::Leave, Self::Lose]).collect()
+    }
+
+    /// Reads an action as it is written.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::all().into_iter().find(|action| action.to_string() == text)
+    }
+}
+
+/// What has to happen somewhere in a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EngineGoal {
+    /// A client became a member while the link was down.
+    JoinedWhileDown,
+    /// A client recovered what the copy of the log had.
+    RecoveredFromCopy,
+    /// A client recovered what only the engine had.
+    RecoveredFromEngine,
+    /// A site got what it had missed while its link was down.
+    Refilled,
+    /// An entry came before the answer that it is in.
+    CameTwice,
+    /// Members were told of a gap, since what they had missed was not retained any more.
+    GapByTruncation,
+    /// Members were told of a gap, since the log was another one.
+    GapByEpoch,
+    /// Nothing was on its way any more.
+    Rested,
+}
+
+/// The whole of it.
+#[derive(Clone, Debug)]
+pub struct EngineWorld {
+    engine: ModelEngine,
+    sites: Vec<EngineSite>,
+    tree: HistoryTree,
+    clients: [SiteClient; SITES + 1],
+    /// What may still happen: publications, cuts, moves, losses.
+    left: [u8; 4],
+    /// The goals of the last action.
+    goals: Vec<EngineGoal>,
+    publishes: u8,
+    moves: u8,
+    room: RoomName,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct SiteClient {
+    site: Option<usize>,
+    ticket: u64,
+    is_member: bool,
+    last: Option<EntryName>,
+}
+
+impl Hash for EngineWorld {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (&self.engine, &self.sites, &self.tree, &self.clients, &self.left).hash(hasher);
+    }
+}
+
+impl EngineWorld {
+    /// Both links are up, and each client has just asked to join: the one that roams at the first site.
+    ///
+    /// # Panics
+    /// Panics when there is a failure already.
+    #[must_use]
+    pub fn new(setup: &EngineSetup) -> Self {
+        let room = RoomName::parse("r0", 2, &Config::default().namespaces).expect("a name");
+        let site = EngineSite::new(room.clone(), setup.copy, setup.defect);
+        let mut world = Self {
+            engine: ModelEngine::new(SITES, setup.history, setup.defect),
+            sites: vec![site; SITES],
+            tree: HistoryTree::new(SITES + 1, setup.history),
+            clients: [SiteClient::default(); SITES + 1],
+            left: [setup.publishes, setup.cuts, setup.moves, setup.losses],
+            goals: Vec::new(),
+            publishes: setup.publishes,
+            moves: setup.moves,
+            room,
+        };
+        let first = if setup.attended { 0 } else { ROAMER };
+        for client in first..=ROAMER {
+            world.join(client, client % SITES).expect("nobody is told anything yet");
+        }
+        world
+    }
+
+    /// Whether this can happen.
+    #[must_use]
+    pub fn can(&self, action: EngineAction) -> bool {
+        let [publishes, cuts, moves, losses] = self.left;
+        match action {
+            EngineAction::Execute(site) => self.engine.has_commands(site),
+            EngineAction::Read(site) => self.engine.has_sent(site),
+            EngineAction::Publish(site) => publishes > 0 && self.engine.is_up(site),
+            EngineAction::Cut(site) => cuts > 0 && self.engine.is_up(site),
+            EngineAction::Connect(site) => !self.engine.is_up(site),
+            EngineAction::Come(_) => self.clients[ROAMER].site.is_none(),
+            EngineAction::Leave => moves > 0 && self.clients[ROAMER].site.is_some(),
+            EngineAction::End(site) => self.clients.iter().all(|client| client.site != Some(site)),
+            EngineAction::Lose => losses > 0 && self.engine.has_log(),
+        }
+    }
+
+    /// Has this happen.
+    ///
+    /// # Errors
+    /// What it breaks.
+    pub fn act(&mut self, action: EngineAction) -> Result<(), Failure> {
+        self.goals.clear();
+        match action {
+            EngineAction::Execute(site) => self.execute(site)?,
+            EngineAction::Read(site) => self.read(site)?,
+            EngineAction::Publish(site) => self.publish(site),
+            EngineAction::Cut(site) => {
+                self.left[1] -= 1;
+                self.engine.cut(site);
+                self.tell(site, EngineEvent::Down)?;
+            }
+            EngineAction::Connect(site) => {
+                self.engine.connect(site);
+                self.tell(site, EngineEvent::Up)?;
+            }
+            EngineAction::Come(site) => self.join(ROAMER, site)?,
+            EngineAction::Leave => self.leave(),
+            EngineAction::End(site) => {
+                let done = self.sites[site].end();
+                self.carry_out(site, done)?;
+            }
+            EngineAction::Lose => {
+                self.left[3] -= 1;
+                self.engine.forget();
+                self.tree.ended();
+            }
+        }
+        if (0..SITES).all(|site| self.is_quiet(site)) {
+            self.goals.push(EngineGoal::Rested);
+            self.tree.rests()?;
+        }
+        Ok(())
+    }
+
+    /// The goals that the last action has reached.
+    #[must_use]
+    pub fn goals(&self) -> &[EngineGoal] {
+        &self.goals
+    }
+
+    fn is_quiet(&self, site: usize) -> bool {
+        self.engine.is_up(site) && !self.engine.has_commands(site) && !self.engine.has_sent(site)
+    }
+
+    fn execute(&mut self, site: usize) -> Result<(), Failure> {
+        for executed in self.engine.execute(site) {
+            match executed {
+                Executed::Begun(epoch) => self.tree.begun(epoch)?,
+                Executed::Appended(entry) => self.tree.executed(entry)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, site: usize) -> Result<(), Failure> {
+        let Some(event) = self.engine.read(site, &self.room) else { return Ok(()) };
+        if matches!(event, EngineEvent::Entry { .. }) && !self.sites[site].follower.is_live() {
+            self.goals.push(EngineGoal::CameTwice);
+        }
+        if matches!(&event, EngineEvent::Followed { missed: Missed::All(all), .. } if !all.is_empty()) {
+            self.goals.push(EngineGoal::Refilled);
+        }
+        self.tell(site, event)
+    }
+
+    fn publish(&mut self, site: usize) {
+        self.left[0] -= 1;
+        let number = self.publishes - self.left[0];
+        let (ticket, room) = (EngineTicket(APPENDS + u64::from(number)), self.room.clone());
+        self.engine.send(site, &EngineRequest::Append { ticket, room, draft: Arc::new(draft(number)) });
+    }
+
+    fn join(&mut self, number: usize, site: usize) -> Result<(), Failure> {
+        // A number of its own for each time, so that a late answer is not taken for that to a later join.
+        let ticket = number as u64 + u64::from(if number == ROAMER { self.moves - self.left[2] } else { 0 });
+        let client = &mut self.clients[number];
+        *client = SiteClient { site: Some(site), ticket, is_member: false, last: client.last };
+        let last = client.last;
+        self.tree.joins(number);
+        let done = self.sites[site].join(ticket, last);
+        self.carry_out(site, done)
+    }
+
+    fn leave(&mut self) {
+        self.left[2] -= 1;
+        let client = &mut self.clients[ROAMER];
+        if let Some(site) = client.site.filter(|_| !client.is_member) {
+            self.sites[site].abandon(client.ticket);
+        }
+        (client.site, client.is_member) = (None, false);
+        self.tree.leaves(ROAMER);
+    }
+
+    fn tell(&mut self, site: usize, event: EngineEvent) -> Result<(), Failure> {
+        let done = self.sites[site].on_event(event);
+        self.carry_out(site, done)
+    }
+
+    fn carry_out(&mut self, site: usize, done: (Vec<EngineRequest>, Vec<ToldBySite>)) -> Result<(), Failure> {
+        let (asked, told) = done;
+        asked.iter().for_each(|request| self.engine.send(site, request));
+        told.into_iter().try_for_each(|told| self.hear(site, told))
+    }
+
+    /// The clients of a site are told something.
+    fn hear(&mut self, site: usize, told: ToldBySite) -> Result<(), Failure> {
+        match told {
+            ToldBySite::Delivered(entry) => {
+                self.of_members(site, |tree, number| tree.received(number, entry), entry.name)
+            }
+            ToldBySite::Restarted(at) => {
+                let place = |client: &&SiteClient| client.site == Some(site) && client.is_member;
+                let before = self.clients.iter().find(place).and_then(|client| client.last);
+                let goal = |before: EntryName| {
+                    if before.epoch == at.epoch { EngineGoal::GapByTruncation } else { EngineGoal::GapByEpoch }
+                };
+                self.goals.extend(before.map(goal));
+                self.of_members(site, |tree, number| tree.gap(number, at), at)
+            }
+            ToldBySite::Joined { ticket, at, start } => self.joined(site, ticket, at, &start),
+        }
+    }
+
+    fn of_members(
+        &mut self,
+        site: usize,
+        tell: impl Fn(&mut HistoryTree, usize) -> Result<(), Failure>,
+        last: EntryName,
+    ) -> Result<(), Failure> {
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            if client.site == Some(site) && client.is_member {
+                tell(&mut self.tree, number)?;
+                client.last = Some(last);
+            }
+        }
+        Ok(())
+    }
+
+    fn joined(&mut self, site: usize, ticket: u64, at: EntryName, start: &ToldStart) -> Result<(), Failure> {
+        let is_its = |client: &SiteClient| client.site == Some(site) && client.ticket == ticket && !client.is_member;
+        let Some(number) = self.clients.iter().position(is_its) else { return Ok(()) };
+        let has = |entries: &[SeenEntry]| !entries.is_empty();
+        match start {
+            _ if !self.engine.is_up(site) => self.goals.push(EngineGoal::JoinedWhileDown),
+            ToldStart::Recovered(entries) if has(entries) && self.sites[site].has_all(entries) => {
+                self.goals.push(EngineGoal::RecoveredFromCopy);
+            }
+            ToldStart::Recovered(entries) if has(entries) => self.goals.push(EngineGoal::RecoveredFromEngine),
+            _ => {}
+        }
+        self.tree.joined(number, at, start)?;
+        let client = &mut self.clients[number];
+        (client.is_member, client.last) = (true, Some(at));
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Everything that two sites can do that share an engine. The counts are pinned: a change of them is a change of what can
+//! happen, or of what tells states apart.
+
+use parlor_sim::engine::defects::EngineDefect;
+use parlor_sim::engine::scope::{EngineBroken, EngineFound, replay_engine, search_engine};
+use parlor_sim::engine::world::{EngineAction, EngineGoal, EngineSetup};
+use parlor_sim::guarantees::Guarantee;
+use std::collections::BTreeSet;
+
+const CAP: usize = 1_000_000;
+
+fn search(setup: &EngineSetup) -> Result<EngineFound, Box<EngineBroken>> {
+    search_engine(setup, CAP, &mut |_| {})
+}
+
+/// Searches a scope that is clean. Returns the goals that it has reached.
+fn clean(setup: &EngineSetup, states: usize, transitions: usize, depth: usize) -> BTreeSet<EngineGoal> {
+    let found = search(setup).unwrap_or_else(|broken| panic!("{}\n{}", broken.failure, broken.steps()));
+    assert_eq!((found.states, found.transitions, found.depth), (states, transitions, depth), "{setup:?}");
+    found.goals
+}
+
+#[test]
+fn two_publications_a_cut_and_a_move() {
+    let goals = clean(&EngineSetup::s1(), 50_805, 160_754, 23);
+    use EngineGoal::*;
+    assert_eq!(goals, [JoinedWhileDown, RecoveredFromCopy, RecoveredFromEngine, Refilled, CameTwice, Rested].into());
+}
+
+#[test]
+fn one_publication_a_cut_and_a_move() {
+    clean(&EngineSetup::small(), 5157, 15_380, 17);
+}
+
+#[test]
+fn an_engine_that_retains_one_entry() {
+    let goals = clean(&EngineSetup::trimmed(), 7434, 18_642, 20);
+    assert!(goals.contains(&EngineGoal::GapByTruncation));
+}
+
+#[test]
+fn sites_that_nobody_stays_at() {
+    clean(&EngineSetup::unattended(), 3823, 14_880, 19);
+}
+
+#[test]
+fn an_engine_that_loses_the_log() {
+    let goals = clean(&EngineSetup::losing(), 22_198, 68_181, 25);
+    assert!(goals.contains(&EngineGoal::GapByEpoch));
+}
+
+/// Each defect, the scope that shows it, what it breaks, and how: no trace is shorter.
+fn defects() -> Vec<(EngineDefect, EngineSetup, Guarantee, &'static str)> {
+    vec![
+        (
+            EngineDefect::ReadBeforeSubscribe,
+            EngineSetup::s1(),
+            Guarantee::L1,
+            "execute 0, execute 0, execute 1, read 0, read 1, publish 0, execute 0, execute 1, read 0, read 0",
+        ),
+        (
+            EngineDefect::BetweenAppliedTwice,
+            EngineSetup::s1(),
+            Guarantee::G5,
+            "execute 0, execute 0, execute 1, publish 0, execute 0, execute 1, read 1, read 1",
+        ),
+        (
+            EngineDefect::EndedLinkHeard,
+            EngineSetup::s1(),
+            Guarantee::L1,
+            "execute 0, execute 0, execute 1, execute 1, read 0, publish 0, cut 1, execute 0, read 0, read 0, connect 1, \
+             execute 1, execute 1, read 1, read 1",
+        ),
+        (
+            EngineDefect::UnfollowOvertakes,
+            EngineSetup::unattended(),
+            Guarantee::L1,
+            "execute 0, execute 0, read 0, publish 1, leave, end 0, come 0, execute 0, execute 0, execute 0, execute 1, \
+             read 0, read 1",
+        ),
+        (
+            EngineDefect::EpochAdoptedSilently,
+            EngineSetup::losing(),
+            Guarantee::G5,
+            "execute 0, execute 0, read 0, publish 0, lose, execute 0, read 0",
+        ),
+        (
+            EngineDefect::JudgedAboveTop,
+            EngineSetup::s1(),
+            Guarantee::P1,
+            "execute 1, execute 1, read 1, publish 1, execute 1, execute 0, execute 0, read 0, leave, come 1",
+        ),
+        (
+            EngineDefect::GapWithoutLoss,
+            EngineSetup::s1(),
+            Guarantee::P1,
+            "execute 0, execute 0, read 0, cut 0, connect 0, execute 0, execute 0, read 0",
+        ),
+    ]
+}
+
+#[test]
+fn each_defect_is_found_by_the_shortest_trace_that_there_is() {
+    let mut wrong = Vec::new();
+    for (defect, setup, guarantee, steps) in defects() {
+        let broken = search(&EngineSetup { defect: Some(defect), ..setup }).expect_err("it is found");
+        if (broken.failure.guarantee, &*broken.steps()) != (guarantee, steps) {
+            wrong.push(format!("{defect:?}: {} by {}", broken.failure, broken.steps()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let all: Vec<EngineDefect> = EngineDefect::ALL.iter().map(|(_, defect)| *defect).collect();
+    assert_eq!(defects().iter().map(|(defect, ..)| *defect).collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn the_traces_of_the_defects_are_of_them_alone() {
+    for (defect, setup, guarantee, steps) in defects() {
+        let trace: Vec<EngineAction> =
+            steps.split(", ").map(|step| EngineAction::parse(step).unwrap_or_else(|| panic!("{step:?}"))).collect();
+        let failure = replay_engine(&EngineSetup { defect: Some(defect), ..setup }, &trace).expect_err("it is shown");
+        assert_eq!(failure.guarantee, guarantee);
+        assert_eq!(replay_engine(&setup, &trace), Ok(()), "{defect:?}: the follower itself passes it");
+    }
+}
+
+#[test]
+fn a_search_that_does_not_end_is_no_result() {
+    assert!(search_engine(&EngineSetup::small(), 50, &mut |_| {}).is_err_and(|broken| broken.is_unfinished));
+}

@@ -146,7 +146,7 @@ impl Shard {
     /// in the state.
     ///
     /// # Errors
-    /// It has more bytes than that.
+    /// It takes more bytes than that, or a table has a value behind very many places.
     pub(crate) fn write_state(&mut self, most: usize) -> Result<WrittenState, StateError> {
         let written = StateWriter::write(self, most, false)?;
         self.settle_places();
@@ -160,6 +160,9 @@ impl Shard {
     }
 
     /// Reads a state that was written.
+    ///
+    /// # Errors
+    /// The reason for which the bytes are no state, or more than one.
     #[cfg(feature = "replay")]
     pub(crate) fn read_state(state: &[u8]) -> Result<Self, String> {
         let sharing = crate::stored::Sharing::begin();

@@ -106,7 +106,7 @@ impl Frame {
     }
 }
 
-/// What several connections wait for is the same frame again in a state that is read.
+/// Keeps a frame that several connections wait for one frame, also in a state that is read.
 impl serde::Serialize for Frame {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let address = if Rc::strong_count(&self.0) > 1 { self.address() } else { 0 };

@@ -1,7 +1,7 @@
 //! The form in which the state of a shard is written down, so that a shard can go on from it.
 //!
-//! What the state is made of derives how it is written. What derived code cannot know is said here, field by field: what a secret
-//! is, what a payload is, and what is shared, so that it is written once and counts once again.
+//! The types of the state derive how they are written. Derived code cannot know a secret, a payload, or a value that is shared
+//! and counts once: these are named here, field by field.
 
 pub(crate) mod places;
 #[cfg(feature = "replay")]
@@ -22,15 +22,15 @@ use serde::{Serialize, Serializer};
 /// A text that lives as long as the program. Derived code takes the longer name for one that it can read without a copy.
 pub(crate) type StaticText = &'static str;
 
-/// What is around JSON that is content: tags, or an `info`.
+/// The name around JSON that is content: tags, or an `info`.
 const CONTENT: &str = "content";
-/// What is around words that become a string of JSON.
+/// The name around words that become a string of JSON.
 const TEXT: &str = "text";
-/// What is around the bytes of a frame.
+/// The name around the bytes of a frame.
 const FRAME: &str = "frame";
-/// What is around a token.
+/// The name around a token.
 const TOKEN: &str = "token";
-/// A value that others may share, behind its address in memory.
+/// The name of a value that others may share, behind its address in memory.
 const SHARED: &str = "shared";
 
 /// Writes a token, or filler of as many bytes: see [`StateWriter::write`].

@@ -1,4 +1,4 @@
-//! What is shared in a state that is read: one value again, wherever it was one.
+//! Shared values of a state that is read: each is one value again, wherever it was one.
 
 use core::any::Any;
 use core::cell::RefCell;

@@ -59,7 +59,7 @@ pub(crate) enum ContentKind {
 pub(crate) enum StateError {
     /// It has more bytes than it may.
     TooLarge,
-    /// It has something that has no form.
+    /// It has something that has no form, or a table with too many places.
     Unwritable,
 }
 

@@ -165,7 +165,7 @@ HOW = {
     "parlor-sim --seeds 3000 --seed 77000000": Run("parlor-sim --seeds 20 --seed 77000000"),
     "parlor-sim --seeds 1000 --judge checkers": Run("parlor-sim --seeds 20 --judge checkers"),
     "parlor-sim exhaustive --scope home --protocol json --conns 1": Run(),
-    "parlor-sim exhaustive --scope engine": Run(prints="clean: 50805 states"),
+    "parlor-sim exhaustive --scope engine": Run(prints="clean: 44038 states"),
     **{command: Run(f"{command} --states 2000", exit_code=5) for command in LARGE_SCOPES},
     **{command: Run() for command in SMALL_SCOPES},
     "parlor-sim replay sim/tests/regressions/lost-while-closing.trace": Run(),

@@ -3,14 +3,14 @@
 //! | state, event | a join | `Followed` | `Entry` | `Down` | `Up` | nobody left |
 //! |---|---|---|---|---|---|---|
 //! | cold | kept; follow, → reading | – | unfollow | joins are kept | follow if there are joins, → reading | – |
-//! | reading | kept | deliver what was missed, or restart; → live, and joins are answered | kept, then handled | → lost, or cold without a place | – | – |
+//! | reading | answered if there is a place, or kept | deliver what was missed, or restart; → live, and joins are answered | kept, then handled | → lost, or cold without a place | – | – |
 //! | live | answered, or read for at the engine | – | delivered, dropped, read for, or restart | → lost | – | unfollow, → cold |
 //! | lost | answered, or kept | – | – | – | follow since its place, → reading | → cold |
 //!
 //! Only a position that the copy of the log holds is judged by it. A client that comes from another node may have had more than
 //! this one, and one that was away for long less than the copy still has: the engine is asked about both, and its answer holds
-//! since it comes in one order with the publications. While the link is down they wait, and everyone else is answered: they
-//! go on from the place of the follower, and nothing is delivered here that does not follow it.
+//! since it comes in one order with the publications. While the link is down, or the room is followed again, they wait, and
+//! everyone else is answered: they go on from the place of the follower, and nothing is delivered here that does not follow it.
 //!
 //! There are no errors here: an engine that contradicts itself costs a restart, which the members are told as a gap. Joins that
 //! are kept are bounded by who asks, each of whom has a deadline there ([`RoomFollower::abandon`]); publications that are
@@ -123,24 +123,24 @@ impl RoomFollower {
         self.joins.retain(|join| join.ticket != ticket);
     }
 
-    /// Ends the following, since nobody has been here for a time. Returns `true` if the room is not followed now. While the
+    /// Ends the following, since nobody has been here for a time. Returns `true` if it has ended, or had not begun. While the
     /// follower reads or has joins it goes on, and is to be asked again.
     pub fn end(&mut self, room: &mut impl FollowerHome) -> bool {
         let may_end = self.joins.is_empty() && !matches!(self.state, FollowerState::Reading { .. });
-        if may_end && self.is_live() {
-            self.unfollow(room);
-        }
         if may_end {
+            if self.is_live() {
+                self.unfollow(room);
+            }
             self.state = FollowerState::Cold;
         }
-        matches!(self.state, FollowerState::Cold)
+        may_end
     }
 
     /// Handles an event of the link or of this room.
     pub fn on_event(&mut self, event: EngineEvent, room: &mut impl FollowerHome) {
         match event {
             EngineEvent::Up => self.up(room),
-            EngineEvent::Down => self.down(),
+            EngineEvent::Down => self.down(room),
             EngineEvent::Followed { position, missed, .. } => self.followed(position, missed, room),
             EngineEvent::Entry { publication, .. } => self.entry(publication, room),
             EngineEvent::Read { ticket, page, .. } => self.read(ticket, page, room),
@@ -158,7 +158,7 @@ impl RoomFollower {
         }
     }
 
-    fn down(&mut self) {
+    fn down(&mut self, room: &mut impl FollowerHome) {
         self.is_up = false;
         self.joins.iter_mut().for_each(|join| join.is_asked = false);
         self.state = match self.state {
@@ -167,6 +167,16 @@ impl RoomFollower {
             | FollowerState::Reading { place: Some(place), .. } => FollowerState::Lost(place),
             FollowerState::Cold | FollowerState::Reading { place: None, .. } => FollowerState::Cold,
         };
+        self.answer_joins(room);
+    }
+
+    /// The place of the members, from which others can go on as well; `None` where there are none.
+    fn place(&self) -> Option<Follower> {
+        match &self.state {
+            FollowerState::Live(place) | FollowerState::Lost(place) => Some(*place),
+            FollowerState::Reading { place, .. } => *place,
+            FollowerState::Cold => None,
+        }
     }
 
     /// Follows the room, or follows it once more to get what was missed.
@@ -264,7 +274,7 @@ impl RoomFollower {
 
     /// Answers a join if it can be answered here, else keeps it, and asks the engine about it while it is there.
     fn answer(&mut self, mut join: KeptJoin, room: &mut impl FollowerHome) {
-        if let FollowerState::Live(place) | FollowerState::Lost(place) = self.state
+        if let Some(place) = self.place()
             && !join.is_asked
         {
             let Some(since) = join.since.clone().filter(|since| !room.holds(since)) else {
@@ -295,12 +305,13 @@ fn catch_up(mut place: Follower, missed: Missed, room: &mut impl FollowerHome) -
 }
 
 /// Judges a page that was read from the position of a client up to the place of the follower: it has all that the client has
-/// missed if its first publication follows that position, and its last is the newest.
+/// missed if each publication follows the one before it, from that position to the newest. What was never retained is missing
+/// in the middle.
 fn judged(page: LogPage, place: LogPosition, since: &Position) -> JoinStart {
     let is_of_log = since.epoch.is_empty() || *since.epoch == *EpochText::of(place.epoch);
-    let before = page.publications.first().map_or(place.offset, |first| first.prev);
-    let last = page.publications.last().map_or(place.offset, |last| last.offset);
-    if is_of_log && before == since.offset && last == place.offset {
+    let mut reached = Follower::at(LogPosition { epoch: place.epoch, offset: since.offset });
+    let is_whole = page.publications.iter().all(|publication| reached.step(publication) == Sequence::Next);
+    if is_of_log && is_whole && reached.position() == place {
         JoinStart::Recovered(page.publications)
     } else {
         JoinStart::Unrecovered

@@ -179,6 +179,32 @@ fn a_reading_follower_keeps_joins_and_goes_on_when_nobody_is_left() {
 }
 
 #[test]
+fn a_follower_that_reads_again_answers_joins_where_its_members_are() {
+    let mut test = Test::reading_since(3);
+    assert_eq!(test.join(2, None), ["admit 2 at 3 from the copy"]);
+    assert_eq!(test.join(3, Some(3)), ["admit 3 at 3 from the copy"]);
+    assert_eq!(test.followed(at(4), all(&[4])), ["deliver 4"]);
+}
+
+#[test]
+fn what_waits_for_an_answer_of_a_link_is_looked_at_again_when_that_ends() {
+    let mut test = Test::live(3);
+    assert_eq!(test.join(2, Some(2)), ["read 2 since 2"]);
+    test.room.held.push(2);
+    assert_eq!(test.event(EngineEvent::Down), ["admit 2 at 3 from the copy"]);
+}
+
+#[test]
+fn a_follower_that_joins_wait_for_does_not_end() {
+    let mut test = Test::cold();
+    test.event(EngineEvent::Down);
+    test.join(1, None);
+    assert_eq!(test.end(), (false, Vec::new()));
+    test.follower.abandon(EngineTicket(1));
+    assert_eq!(test.end(), (true, Vec::new()));
+}
+
+#[test]
 fn a_reading_follower_without_a_place_is_cold_when_the_link_ends_and_keeps_its_joins() {
     let mut test = Test::reading();
     assert_eq!(test.event(EngineEvent::Down), NOTHING);
@@ -188,8 +214,8 @@ fn a_reading_follower_without_a_place_is_cold_when_the_link_ends_and_keeps_its_j
 #[test]
 fn a_reading_follower_delivers_what_was_missed_before_joins_are_answered() {
     let mut test = Test::reading_since(3);
+    assert_eq!(test.join(2, Some(5)), NOTHING, "a client that is ahead");
     test.room.held.push(5);
-    test.join(2, Some(5));
     assert_eq!(test.followed(at(5), all(&[4, 5])), ["deliver 4", "deliver 5", "admit 2 at 5 from the copy"]);
     assert_eq!(test.entry(6), ["deliver 6"]);
     assert_eq!(Test::reading_since(3).followed(at(3), all(&[])), NOTHING, "nothing was missed");
@@ -215,10 +241,9 @@ fn a_reading_follower_restarts_where_what_was_missed_is_not_known() {
 #[test]
 fn an_answer_that_was_cut_is_gone_on_from() {
     let mut test = Test::reading_since(3);
-    test.join(2, None);
     assert_eq!(test.entry(7), NOTHING);
     assert_eq!(test.followed(at(7), all(&[4, 5])), ["deliver 4", "deliver 5", "follow Some(5)"]);
-    assert_eq!(test.followed(at(7), all(&[6, 7])), ["deliver 6", "deliver 7", "admit 2 at 7 from the copy"]);
+    assert_eq!(test.followed(at(7), all(&[6, 7])), ["deliver 6", "deliver 7"]);
     assert_eq!(test.entry(8), ["deliver 8"]);
 }
 
@@ -265,6 +290,13 @@ fn a_page_that_does_not_follow_the_position_or_is_cut_recovers_nothing() {
     test.follower.join(EngineTicket(2), Some(since), &mut test.room);
     test.room.told();
     assert_eq!(test.page(2, at(3), &[]), ["admit 2 at 3 unrecovered"], "another log");
+}
+
+#[test]
+fn a_page_in_the_middle_of_which_something_is_missing_recovers_nothing() {
+    let mut test = Test::live(3);
+    test.join(2, Some(0));
+    assert_eq!(test.page(2, at(3), &[1, 3]), ["admit 2 at 3 unrecovered"], "2 was never retained");
 }
 
 #[test]

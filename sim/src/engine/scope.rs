@@ -25,6 +25,12 @@ impl EngineSetup {
         Self { moves: 0, history: 1, ..Self::s1() }
     }
 
+    /// The same, for a client that comes back too late.
+    #[must_use]
+    pub fn too_late() -> Self {
+        Self { cuts: 0, history: 1, ..Self::s1() }
+    }
+
     /// Sites that nobody is at but the client that roams.
     #[must_use]
     pub fn unattended() -> Self {
@@ -70,7 +76,7 @@ impl EngineBroken {
     }
 }
 
-/// Searches all that can happen, and tells what it has found so far.
+/// Searches all that can happen, lets everything arrive from each state, and tells what it has found so far.
 ///
 /// # Errors
 /// What is broken by the fewest steps, or too many states.
@@ -98,6 +104,8 @@ pub fn search_engine(
                         let broken = search.broken(failure, step, action);
                         return Err(Box::new(EngineBroken { is_unfinished: true, ..*broken }));
                     }
+                    let healed = after.clone().heal();
+                    healed.map_err(|failure| search.broken(failure, step, action))?;
                     search.steps.push((step, action));
                     next.push((Some(search.steps.len() - 1), after));
                 }
@@ -111,13 +119,14 @@ pub fn search_engine(
     Ok(found)
 }
 
-/// Runs a trace, of which what cannot happen is left out.
+/// Runs a trace, of which what cannot happen is left out, and lets everything arrive then.
 ///
 /// # Errors
 /// What it breaks.
 pub fn replay_engine(setup: &EngineSetup, trace: &[EngineAction]) -> Result<(), Failure> {
     let mut world = EngineWorld::new(setup);
-    trace.iter().try_for_each(|action| if world.can(*action) { world.act(*action) } else { Ok(()) })
+    trace.iter().try_for_each(|action| if world.can(*action) { world.act(*action) } else { Ok(()) })?;
+    world.heal()
 }
 
 struct EngineSearch {

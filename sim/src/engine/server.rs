@@ -169,9 +169,13 @@ impl ModelEngine {
                 self.links[site].sent.push_back(reply);
             }
             ModelCommand::ReadPage { ticket, since } => {
+                let is_taken_as_whole = self.defect == Some(EngineDefect::TrimmedPageTakenAsWhole);
                 let log = self.log(&mut executed);
                 let is_behind = |entry: &&ModelEntry| since.epoch == log.epoch && entry.offset > since.offset;
-                let entries = log.entries.iter().filter(is_behind).copied().collect();
+                let mut entries: Vec<ModelEntry> = log.entries.iter().filter(is_behind).copied().collect();
+                if is_taken_as_whole && let Some(first) = entries.first_mut() {
+                    first.prev = since.offset;
+                }
                 let reply = ModelReply::Page { ticket, at: log.position(), entries };
                 self.links[site].sent.push_back(reply);
             }

@@ -118,7 +118,14 @@ impl HistoryTree {
     /// It is told something that is not so.
     pub fn joined(&mut self, client: usize, at: EntryName, start: &ToldStart) -> Result<(), Failure> {
         match start {
-            ToldStart::Fresh => self.clients[client].at = Some(self.known(at)?),
+            ToldStart::Fresh => {
+                let place = self.clients[client].at;
+                if place.is_some() {
+                    let expected = format_args!("client {client} to be told what there is after {}", self.named(place));
+                    return Err(Failure::new(Guarantee::G5, expected, format_args!("it begins at {at:?}")));
+                }
+                self.clients[client].at = Some(self.known(at)?);
+            }
             ToldStart::Recovered(entries) => {
                 entries.iter().try_for_each(|entry| self.goes_on(client, *entry))?;
                 let place = self.clients[client].at;
@@ -283,6 +290,11 @@ mod tests {
         assert_eq!(recovered(&[entry(1, 3)], name(1, 3)), Some(Guarantee::G5), "one is missing");
         assert_eq!(recovered(&[entry(1, 2)], name(1, 3)), Some(Guarantee::G5), "the last is missing");
         assert_eq!(recovered(&[], name(2, 0)), Some(Guarantee::G5), "there is no such place");
+    }
+
+    #[test]
+    fn who_names_a_place_is_told_what_follows_it() {
+        assert_eq!(breaks(told(1).joined(0, name(1, 3), &ToldStart::Fresh)), Some(Guarantee::G5));
     }
 
     #[test]

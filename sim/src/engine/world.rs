@@ -4,7 +4,7 @@ use super::defects::EngineDefect;
 use super::server::{Executed, ModelEngine, draft};
 use super::site::{EngineSite, ToldBySite};
 use super::tree::{EntryName, HistoryTree, SeenEntry, ToldStart};
-use crate::guarantees::Failure;
+use crate::guarantees::{Failure, Guarantee};
 use parlor_core::engine::{EngineEvent, EngineRequest, EngineTicket, Missed};
 use parlor_core::{Config, RoomName};
 use std::fmt;
@@ -17,6 +17,9 @@ pub const SITES: usize = 2;
 const ROAMER: usize = SITES;
 /// The tickets of appends, which nobody waits for, begin here.
 const APPENDS: u64 = 100;
+
+/// The steps in which everything that is on its way arrives. More of them are a loop.
+const HEALING_STEPS: usize = 1000;
 
 /// How much happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +106,8 @@ pub enum EngineGoal {
     RecoveredFromCopy,
     /// A client recovered what only the engine had.
     RecoveredFromEngine,
+    /// A client was told that it has not recovered.
+    Unrecovered,
     /// A site got what it had missed while its link was down.
     Refilled,
     /// An entry came before the answer that it is in.
@@ -227,6 +232,19 @@ impl EngineWorld {
         Ok(())
     }
 
+    /// Both links come up, and everything that is on its way arrives.
+    ///
+    /// # Errors
+    /// What it breaks, or that there is always more to do.
+    pub fn heal(&mut self) -> Result<(), Failure> {
+        let of_site = |site| [EngineAction::Connect(site), EngineAction::Execute(site), EngineAction::Read(site)];
+        for _ in 0..HEALING_STEPS {
+            let Some(action) = (0..SITES).flat_map(of_site).find(|action| self.can(*action)) else { return Ok(()) };
+            self.act(action)?;
+        }
+        Err(Failure::new(Guarantee::L1, format_args!("rest within {HEALING_STEPS} steps"), "more to do"))
+    }
+
     /// The goals that the last action has reached.
     #[must_use]
     pub fn goals(&self) -> &[EngineGoal] {
@@ -341,6 +359,7 @@ impl EngineWorld {
                 self.goals.push(EngineGoal::RecoveredFromCopy);
             }
             ToldStart::Recovered(entries) if has(entries) => self.goals.push(EngineGoal::RecoveredFromEngine),
+            ToldStart::Unrecovered => self.goals.push(EngineGoal::Unrecovered),
             _ => {}
         }
         self.tree.joined(number, at, start)?;

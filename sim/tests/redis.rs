@@ -131,16 +131,54 @@ fn offsets_count_from_one_and_jump_in_a_new_term() {
     assert!(store.hello("x", "00003bbbbbbbbbbb").starts_with(r#"["00003bbbbbbbbbbb", 2, 2, "#));
     // 0 + 1 + 3 ranges of 2^20, and the first place in it; its predecessor is told.
     assert_eq!(store.append("2", "00003bbbbbbbbbbb", "three"), r#"[3, "E 4194305"]"#);
-    assert_eq!(store.read("2"), r#"[["E", "4194305", "e1E 2 1 two", "e1E 4194305 2 three"]]"#);
+    assert_eq!(store.read("2"), r#"[["E", "4194305", 0, "e1E 4194305 2 three"]]"#);
 }
 
 #[test]
 fn an_empty_log_jumps_too_in_a_new_term() {
     let mut store = Store::new();
-    assert_eq!(store.read(""), r#"[["E", "0"]]"#);
+    assert_eq!(store.read(""), r#"[["E", "0", 0]]"#);
     store.command(&["HSET", "f", "h", "another history"]);
     store.hello("x", "00003bbbbbbbbbbb");
     assert_eq!(store.append("2", "00003bbbbbbbbbbb", "one"), r#"[1, "E 4194305"]"#);
+}
+
+#[test]
+fn a_reply_says_whether_its_bound_has_cut_it() {
+    let mut store = Store::new();
+    for body in ["one", "two", "three"] {
+        store.append("1", TERM, body);
+    }
+    let all = r#""e1E 2 1 two", "e1E 3 2 three""#;
+    assert_eq!(store.read("1"), format!(r#"[["E", "3", 0, {all}]]"#));
+    assert_eq!(store.read("3"), r#"[["E", "3", 0]]"#, "nothing is missed");
+    assert_eq!(store.read("4"), r#"[["E", "3", 0]]"#, "there is nothing behind it, and it is not the top");
+    let mut read = |entries, bytes| store.call("read", &["f", "m:a", "s:a"], &["1000", entries, bytes, "E", "1"]);
+    assert_eq!(read("1", "10000"), r#"[["E", "3", 1, "e1E 2 1 two"]]"#, "entries");
+    assert_eq!(read("100", "1"), r#"[["E", "3", 1, "e1E 2 1 two"]]"#, "bytes: one at least");
+    assert_eq!(read("2", "12"), format!(r#"[["E", "3", 0, {all}]]"#), "neither is exceeded");
+}
+
+#[test]
+fn rooms_of_a_reply_share_its_bytes_and_are_cut_only_if_something_is_left() {
+    let mut store = Store::new();
+    for body in ["one", "two"] {
+        store.append("1", TERM, body);
+    }
+    let read = ["f", "m:a", "s:a", "m:a", "s:a", "m:b", "s:b"];
+    let arguments = ["1000", "100", "1", "E", "1", "E", "1", "F", "0"];
+    let replied = r#"[["E", "2", 0, "e1E 2 1 two"], ["E", "2", 1], ["F", "0", 0]]"#;
+    assert_eq!(store.call("read", &read, &arguments), replied);
+}
+
+#[test]
+fn what_is_not_stored_is_not_cut() {
+    let mut store = Store::new();
+    store.append("1", TERM, "one");
+    store.command(&["DEL", "s:a"]);
+    assert_eq!(store.read("0"), r#"[["E", "1", 0]]"#);
+    let spent = ["1000", "100", "0", "E", "0"];
+    assert_eq!(store.call("read", &["f", "m:a", "s:a"], &spent), r#"[["E", "1", 0]]"#, "nor without any bytes");
 }
 
 #[test]
@@ -150,7 +188,7 @@ fn a_log_begins_anew_before_its_offsets_are_inexact() {
     store.command(&["HSET", "m:a", "t", "9005000231485438", "e", "F"]);
     assert_eq!(store.append("1", TERM, "two"), r#"[2, "F 9005000231485439"]"#);
     assert_eq!(store.append("1", TERM, "three"), r#"[3, "E 1"]"#);
-    assert_eq!(store.read("0"), r#"[["E", "1", "e1E 1 0 three"]]"#);
+    assert_eq!(store.read("0"), r#"[["E", "1", 0, "e1E 1 0 three"]]"#);
 }
 
 #[test]

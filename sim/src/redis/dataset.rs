@@ -62,6 +62,20 @@ pub struct RedisStream {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(pub u64, pub u64);
 
+impl StreamId {
+    /// Returns the least that is greater.
+    pub fn next(self) -> Option<Self> {
+        let Self(ms, number) = self;
+        number.checked_add(1).map(|number| Self(ms, number)).or_else(|| ms.checked_add(1).map(|ms| Self(ms, 0)))
+    }
+
+    /// Returns the greatest that is less.
+    pub fn before(self) -> Option<Self> {
+        let Self(ms, number) = self;
+        number.checked_sub(1).map(|number| Self(ms, number)).or_else(|| ms.checked_sub(1).map(|ms| Self(ms, u64::MAX)))
+    }
+}
+
 /// One of the types that a key may have.
 pub trait KeyType: Default {
     /// The content as this type, if it is of this type.

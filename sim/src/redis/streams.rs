@@ -58,14 +58,18 @@ pub(super) fn xlen(data: &mut Dataset, words: &[&[u8]]) -> Answer {
     Ok(count(data.get::<RedisStream>(words[0])?.map_or(0, |stream| stream.entries.len())))
 }
 
-/// XRANGE with COUNT.
+/// XRANGE with COUNT. An end behind a parenthesis is not in the range.
 pub(super) fn xrange(data: &mut Dataset, words: &[&[u8]]) -> Answer {
     let end = |bytes: &[u8], number| match bytes {
-        b"-" => Ok(StreamId(0, 0)),
-        b"+" => Ok(StreamId(u64::MAX, u64::MAX)),
-        bytes => id(bytes, number),
+        b"-" => Ok((StreamId(0, 0), false)),
+        b"+" => Ok((StreamId(u64::MAX, u64::MAX), false)),
+        [b'(', bytes @ ..] => id(bytes, number).map(|id| (id, true)),
+        bytes => id(bytes, number).map(|id| (id, false)),
     };
-    let (first, last) = (end(words[1], 0)?, end(words[2], u64::MAX)?);
+    let (first, is_first_out) = end(words[1], 0)?;
+    let first = if is_first_out { first.next().ok_or("ERR invalid start ID for the interval")? } else { first };
+    let (last, is_last_out) = end(words[2], u64::MAX)?;
+    let last = if is_last_out { last.before().ok_or("ERR invalid end ID for the interval")? } else { last };
     let most = match &words[3..] {
         [] => usize::MAX,
         [option, number] if option.eq_ignore_ascii_case(b"COUNT") => usize::try_from(integer(number)?).unwrap_or(0),

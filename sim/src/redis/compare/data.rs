@@ -104,5 +104,8 @@ fn stream_id(draw: &mut Draw<'_>) -> Vec<u8> {
 }
 
 fn range_end(draw: &mut Draw<'_>) -> Vec<u8> {
-    draw.pick(&["-", "+", "0", "1", "2-0", "2", "5-0", "9", "x"]).into()
+    let plain = ["-", "+", "0", "1", "2-0", "2", "5-0", "9", "x"];
+    let behind = ["(0", "(1", "(2-0", "(5", "(0-0", "(18446744073709551615-18446744073709551615", "(-", "("];
+    let ends: &[&str] = if draw.rng.chance(30) { &behind } else { &plain };
+    draw.pick(ends).into()
 }

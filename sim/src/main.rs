@@ -19,7 +19,8 @@ parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--roo
            --scope ends|users|pings            [--protocol json|plain] [--conns N] [--queue N]
            --scope home                      [--protocol json|plain] [--conns N] [--history N] [--messages N]
            --scope presence                    [--conns N] [--queue N]
-           --scope engine                      [--messages N] [--cuts N] [--moves N] [--losses N] [--history N] [--copy N]
+           --scope engine                      [--messages N] [--cuts N] [--moves N] [--losses N] [--refusals N]
+                                               [--unlogged N] [--history N] [--copy N] [--answer N] [--spent N]
                                                [--unattended] [--defect NAME]
                                                (two sites that share a store, over which the follower of a room is searched,
                                                with links that end, a client that moves, logs that are lost)

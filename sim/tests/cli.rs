@@ -141,6 +141,8 @@ fn sites_that_share_an_engine_are_searched_and_a_defect_is_told_by_its_trace() {
     let words = ["exhaustive", "--scope", "engine", "--messages", "1"];
     ends(&words, 0, &["clean: 4519 states, 14096 transitions, depth 17, the scope was searched to its end in "]);
     ends(&[&words[..], &["--states", "50"]].concat(), 5, &["not ended: the scope has more than 50 states"]);
+    let more = ["--moves", "0", "--refusals", "1", "--unlogged", "1", "--answer", "1", "--spent", "1"];
+    ends(&[&words[..], &more].concat(), 0, &["FollowRefused", "AnswerSpent", "GotUnlogged", "clean: "]);
     let parts = ["P1: Each turn", "trace:  9 steps, none is shorter: execute 1, ", ", leave, come 1"];
     ends(&[&words[..], &["--defect", "a_position_that_the_copy_judges_above_its_top"]].concat(), 1, &parts);
 }

@@ -55,12 +55,36 @@ fn an_engine_that_loses_the_log() {
     assert!(goals.contains(&EngineGoal::GapByEpoch));
 }
 
+#[test]
+fn an_engine_that_retains_nothing() {
+    let goals = clean(&EngineSetup::unretained(), 4572, 14_203, 17);
+    assert!(goals.contains(&EngineGoal::GapByTruncation) && goals.contains(&EngineGoal::Unrecovered));
+}
+
+#[test]
+fn answers_that_are_cut_at_their_bound() {
+    let goals = clean(&EngineSetup::bounded(), 12_952, 31_912, 26);
+    assert!(goals.contains(&EngineGoal::AnswerCut) && goals.contains(&EngineGoal::AnswerSpent));
+}
+
+#[test]
+fn an_engine_that_refuses_a_request() {
+    let goals = clean(&EngineSetup::refusing(), 28_007, 98_877, 20);
+    assert!(goals.contains(&EngineGoal::FollowRefused) && goals.contains(&EngineGoal::ReadRefused));
+}
+
+#[test]
+fn a_publication_that_no_log_numbers() {
+    let goals = clean(&EngineSetup::unlogged(), 59_508, 199_237, 22);
+    assert!(goals.contains(&EngineGoal::GotUnlogged));
+}
+
 /// Each defect, the scope that shows it, what it breaks, and how, once all that is on its way has arrived: no trace is shorter.
 fn defects() -> Vec<(EngineDefect, EngineSetup, Guarantee, &'static str)> {
     vec![
         (EngineDefect::ReadBeforeSubscribe, EngineSetup::s1(), Guarantee::L1, "execute 1, publish 0"),
         (EngineDefect::BetweenAppliedTwice, EngineSetup::s1(), Guarantee::G5, "execute 1, publish 0"),
-        (EngineDefect::EndedLinkHeard, EngineSetup::s1(), Guarantee::L1, "execute 1, execute 1, publish 0, cut 1"),
+        (EngineDefect::EndedLinkHeard, EngineSetup::s1(), Guarantee::L1, "execute 1, execute 1, cut 1, publish 0"),
         (
             EngineDefect::UnfollowOvertakes,
             EngineSetup::unattended(),
@@ -84,6 +108,26 @@ fn defects() -> Vec<(EngineDefect, EngineSetup, Guarantee, &'static str)> {
             EngineSetup::too_late(),
             Guarantee::G5,
             "execute 0, execute 0, read 0, publish 0, publish 0, leave, come 1",
+        ),
+        (
+            EngineDefect::CutTakenAsWhole,
+            EngineSetup::bounded(),
+            Guarantee::P1,
+            "execute 1, execute 1, read 1, cut 1, publish 0, publish 0",
+        ),
+        (
+            EngineDefect::UnretainedTakenAsCut,
+            EngineSetup::unretained(),
+            Guarantee::L1,
+            "execute 1, execute 1, read 1, cut 1, publish 0",
+        ),
+        (EngineDefect::RefusalTakenAsEmptyAnswer, EngineSetup::refusing(), Guarantee::L1, "refuse 0, publish 0"),
+        (EngineDefect::RefusalForgotten, EngineSetup::refusing(), Guarantee::L1, "refuse 0"),
+        (
+            EngineDefect::UnloggedKept,
+            EngineSetup::unlogged(),
+            Guarantee::G5,
+            "execute 1, publish-unlogged 0, publish 0",
         ),
         (EngineDefect::GapWithoutLoss, EngineSetup::s1(), Guarantee::P1, "execute 0, execute 0, read 0, cut 0"),
     ]

@@ -3,20 +3,27 @@
 //! | state, event | a join | `Followed` | `Entry` | `Down` | `Up` | nobody left |
 //! |---|---|---|---|---|---|---|
 //! | cold | kept; follow, → reading | – | unfollow | joins are kept | follow if there are joins, → reading | – |
-//! | reading | answered if there is a place, or kept | deliver what was missed, or restart; → live, and joins are answered | kept, then handled | → lost, or cold without a place | – | – |
+//! | reading | answered if there is a place, or kept | deliver what was missed, or restart; → live, and joins are answered. Refused: → lost, or cold without a place | kept, then handled; dropped without an offset | → lost, or cold without a place | – | – |
 //! | live | answered, or read for at the engine | – | delivered, dropped, read for, or restart | → lost | – | unfollow, → cold |
-//! | lost | answered, or kept | – | – | – | follow since its place, → reading | → cold |
+//! | lost | answered, or kept | – | – | – | follow since its place, → reading | unfollow if the link is up, → cold |
 //!
 //! Only a position that the copy of the log holds is judged by it. A client that comes from another node may have had more than
 //! this one, and one that was away for long less than the copy still has: the engine is asked about both, and its answer holds
 //! since it comes in one order with the publications. While the link is down, or the room is followed again, they wait, and
 //! everyone else is answered: they go on from the place of the follower, and nothing is delivered here that does not follow it.
 //!
-//! There are no errors here: an engine that contradicts itself costs a restart, which the members are told as a gap. Joins that
-//! are kept are bounded by who asks, each of whom has a deadline there ([`RoomFollower::abandon`]); publications that are
-//! kept are 64 at most.
+//! What the engine refuses is needed as before: members stay at their place, joins wait, and the home has the follower ask
+//! again after a pause ([`RoomFollower::retry`]). Nobody is told of a gap for it, and no join is answered as if there had been
+//! an answer.
+//!
+//! A publication without an offset is delivered only while the room is live. What came while it was read would be delivered
+//! behind those of the answer, some of which were made after it.
+//!
+//! An engine that contradicts itself costs a restart, which the members are told as a gap. Joins that are kept are bounded by
+//! who asks, each of whom has a deadline there ([`RoomFollower::abandon`]); publications that are kept are 64 at most.
 
-use super::{EngineEvent, EngineRequest, EngineTicket, LogPage, LogPosition, Missed, Publication};
+use super::{EngineError, EngineEvent, EnginePage, EngineRequest, EngineTicket};
+use super::{FollowStart, LogPosition, Missed, Publication};
 use crate::api::{HistoryLimit, HistoryQuery, Position};
 use crate::link::follower::{Follower, Sequence};
 use crate::names::RoomName;
@@ -34,13 +41,14 @@ const KEPT: usize = 64;
 /// The home of a room as its follower needs it: the copy of the log, the members, and the link.
 pub trait FollowerHome {
     /// Returns `true` when the copy of the log can tell what follows this position: it is the name of a publication in it, the
-    /// one before the oldest, or the newest.
+    /// one before the oldest, or the newest. An empty epoch is that of any log.
     fn holds(&self, position: &Position) -> bool;
 
     /// Sends a request to the engine.
     fn ask(&mut self, request: EngineRequest);
 
-    /// Delivers the next publication to all members, and keeps it in the copy of the log if it has an offset.
+    /// Delivers the next publication to all members, and keeps it in the copy of the log if it has an offset. Without one it
+    /// has no place there.
     fn deliver(&mut self, publication: &Arc<Publication>);
 
     /// Begins the copy of the log anew at this position. Members may have missed something and are told so.
@@ -79,7 +87,7 @@ enum FollowerState {
     Reading { place: Option<Follower>, kept: VecDeque<Arc<Publication>> },
     /// Each publication comes.
     Live(Follower),
-    /// The link is down. The members are at this place.
+    /// The link is down, or the engine has refused to follow the room. The members are at this place.
     Lost(Follower),
 }
 
@@ -112,8 +120,10 @@ impl RoomFollower {
 
     /// Takes a join that names the position which its client was at. It is answered by [`FollowerHome::admit`], now or later.
     pub fn join(&mut self, ticket: EngineTicket, since: Option<Position>, room: &mut impl FollowerHome) {
+        let is_first = !self.has_joins();
         self.answer(KeptJoin { ticket, since, is_asked: false }, room);
-        if self.is_up && matches!(self.state, FollowerState::Cold) {
+        // The others wait for a retry, as the first does.
+        if self.is_up && is_first && matches!(self.state, FollowerState::Cold) {
             self.read_since(None, VecDeque::new(), room);
         }
     }
@@ -128,7 +138,8 @@ impl RoomFollower {
     pub fn end(&mut self, room: &mut impl FollowerHome) -> bool {
         let may_end = self.joins.is_empty() && !matches!(self.state, FollowerState::Reading { .. });
         if may_end {
-            if self.is_live() {
+            // A lost one may be followed nevertheless: the engine has refused it a second time.
+            if self.is_up && !matches!(self.state, FollowerState::Cold) {
                 self.unfollow(room);
             }
             self.state = FollowerState::Cold;
@@ -136,37 +147,55 @@ impl RoomFollower {
         may_end
     }
 
+    /// Returns `true` when the engine has refused what is still needed: the home calls [`RoomFollower::retry`] after a pause.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.is_up
+            && match self.state {
+                FollowerState::Cold => self.has_joins(),
+                FollowerState::Reading { .. } => false,
+                FollowerState::Live(_) => self.joins.iter().any(|join| !join.is_asked),
+                FollowerState::Lost(_) => true,
+            }
+    }
+
+    /// Asks again for what the engine has refused, if the link is up.
+    pub fn retry(&mut self, room: &mut impl FollowerHome) {
+        if !self.is_up {
+            return;
+        }
+        match self.state {
+            FollowerState::Lost(place) => self.read_since(Some(place), VecDeque::new(), room),
+            FollowerState::Cold if self.has_joins() => self.read_since(None, VecDeque::new(), room),
+            FollowerState::Live(_) => self.answer_joins(room),
+            FollowerState::Cold | FollowerState::Reading { .. } => {}
+        }
+    }
+
     /// Handles an event of the link or of this room.
     pub fn on_event(&mut self, event: EngineEvent, room: &mut impl FollowerHome) {
         match event {
-            EngineEvent::Up => self.up(room),
-            EngineEvent::Down => self.down(room),
-            EngineEvent::Followed { position, missed, .. } => self.followed(position, missed, room),
+            EngineEvent::Up => {
+                self.is_up = true;
+                self.retry(room);
+            }
+            EngineEvent::Down => {
+                self.is_up = false;
+                self.joins.iter_mut().for_each(|join| join.is_asked = false);
+                self.lose(room);
+            }
+            EngineEvent::Followed { result: Ok(start), .. } => self.followed(start, room),
+            EngineEvent::Followed { result: Err(_), .. } => self.not_followed(room),
             EngineEvent::Entry { publication, .. } => self.entry(publication, room),
-            EngineEvent::Read { ticket, page, .. } => self.read(ticket, page, room),
+            EngineEvent::Read { ticket, result, .. } => self.read(ticket, result, room),
             // Who appends waits for it, and nobody else: the publication itself comes like any other.
             EngineEvent::Appended { .. } => {}
         }
     }
 
-    fn up(&mut self, room: &mut impl FollowerHome) {
-        self.is_up = true;
-        match self.state {
-            FollowerState::Lost(place) => self.read_since(Some(place), VecDeque::new(), room),
-            FollowerState::Cold if self.has_joins() => self.read_since(None, VecDeque::new(), room),
-            _ => {}
-        }
-    }
-
-    fn down(&mut self, room: &mut impl FollowerHome) {
-        self.is_up = false;
-        self.joins.iter_mut().for_each(|join| join.is_asked = false);
-        self.state = match self.state {
-            FollowerState::Live(place)
-            | FollowerState::Lost(place)
-            | FollowerState::Reading { place: Some(place), .. } => FollowerState::Lost(place),
-            FollowerState::Cold | FollowerState::Reading { place: None, .. } => FollowerState::Cold,
-        };
+    /// Goes on without the engine: at the place of the members, if there are any.
+    fn lose(&mut self, room: &mut impl FollowerHome) {
+        self.state = self.place().map_or(FollowerState::Cold, FollowerState::Lost);
         self.answer_joins(room);
     }
 
@@ -189,33 +218,44 @@ impl RoomFollower {
         room.ask(EngineRequest::Unfollow { room: self.room.clone() });
     }
 
-    fn followed(&mut self, position: LogPosition, missed: Missed, room: &mut impl FollowerHome) {
+    fn followed(&mut self, FollowStart { position, missed }: FollowStart, room: &mut impl FollowerHome) {
         let FollowerState::Reading { place, kept } = &mut self.state else { return };
-        let (before, kept) = (*place, mem::take(kept));
-        let place = before.and_then(|place| catch_up(place, missed, room)).filter(|place| {
-            let (reached, had) = (place.position(), before.map(Follower::position));
-            // An answer that was cut at its bound has brought the follower nearer.
-            let is_nearer = reached.epoch == position.epoch && reached.offset < position.offset && had != Some(reached);
-            reached == position || is_nearer
-        });
-        let place = place.unwrap_or_else(|| {
-            room.restart(position);
-            Follower::at(position)
-        });
-        if place.position() != position {
-            return self.read_since(Some(place), kept, room);
+        let (place, kept) = (*place, mem::take(kept));
+        let is_cut = matches!(missed, Missed::Cut(_));
+        let reached = place.and_then(|place| catch_up(place, missed, room));
+        match reached.map(|place| (place, place.position())) {
+            Some((place, reached)) if reached == position => self.go_live(place, kept, room),
+            Some((place, reached)) if is_cut && reached.epoch == position.epoch && reached.offset < position.offset => {
+                self.read_since(Some(place), kept, room);
+            }
+            _ => {
+                room.restart(position);
+                self.go_live(Follower::at(position), kept, room);
+            }
         }
+    }
+
+    fn go_live(&mut self, place: Follower, kept: VecDeque<Arc<Publication>>, room: &mut impl FollowerHome) {
         self.state = FollowerState::Live(place);
         // One of another epoch is older than the answer.
-        for publication in kept.into_iter().filter(|kept| kept.epoch == position.epoch || kept.offset == 0) {
+        let epoch = place.position().epoch;
+        for publication in kept.into_iter().filter(|kept| kept.epoch == epoch) {
             self.entry(publication, room);
         }
         self.answer_joins(room);
     }
 
+    fn not_followed(&mut self, room: &mut impl FollowerHome) {
+        if matches!(self.state, FollowerState::Reading { .. }) {
+            self.lose(room);
+        }
+    }
+
     fn entry(&mut self, publication: Arc<Publication>, room: &mut impl FollowerHome) {
         match &mut self.state {
             FollowerState::Live(_) => self.receive(publication, room),
+            // Its place among those of the answer is not known.
+            FollowerState::Reading { .. } if publication.offset == 0 => {}
             FollowerState::Reading { kept, .. } => {
                 if kept.len() == KEPT {
                     kept.pop_front();
@@ -249,21 +289,19 @@ impl RoomFollower {
         }
     }
 
-    fn read(&mut self, ticket: EngineTicket, page: LogPage, room: &mut impl FollowerHome) {
+    fn read(&mut self, ticket: EngineTicket, result: Result<EnginePage, EngineError>, room: &mut impl FollowerHome) {
         let is_its = |join: &KeptJoin| join.ticket == ticket && join.is_asked;
         let Some(at) = self.joins.iter().position(is_its) else { return };
-        if let FollowerState::Live(place) = self.state
-            && page.position == Some(place.position())
-        {
-            let join = self.joins.remove(at);
-            let since = join.and_then(|join| join.since).unwrap_or_default();
-            return room.admit(ticket, place.position(), judged(page, place.position(), &since));
-        }
-        // It is asked again once the follower is where the engine is.
+        // Unless it is answered now, it is asked again: once the follower is where the engine is, or after a refusal.
         self.joins[at].is_asked = false;
-        if let FollowerState::Live(place) = self.state {
-            self.read_since(Some(place), VecDeque::new(), room);
+        let (FollowerState::Live(place), Ok(page)) = (&self.state, result) else { return };
+        let place = *place;
+        if page.position != place.position() {
+            return self.read_since(Some(place), VecDeque::new(), room);
         }
+        let join = self.joins.remove(at);
+        let since = join.and_then(|join| join.since).unwrap_or_default();
+        room.admit(ticket, place.position(), judged(page, &since));
     }
 
     fn answer_joins(&mut self, room: &mut impl FollowerHome) {
@@ -272,19 +310,23 @@ impl RoomFollower {
         }
     }
 
-    /// Answers a join if it can be answered here, else keeps it, and asks the engine about it while it is there.
-    fn answer(&mut self, mut join: KeptJoin, room: &mut impl FollowerHome) {
-        if let Some(place) = self.place()
-            && !join.is_asked
-        {
-            let Some(since) = join.since.clone().filter(|since| !room.holds(since)) else {
-                return room.admit(join.ticket, place.position(), JoinStart::FromCopy);
-            };
-            if self.is_live() {
-                join.is_asked = true;
-                let query = HistoryQuery { limit: HistoryLimit::Unlimited, since: Some(since), reverse: false };
-                room.ask(EngineRequest::Read { ticket: join.ticket, room: self.room.clone(), query });
+    /// Answers a join if it can be answered here, else keeps it.
+    fn answer(&mut self, join: KeptJoin, room: &mut impl FollowerHome) {
+        let is_here = join.since.as_ref().is_none_or(|since| room.holds(since));
+        match self.place() {
+            Some(place) if is_here && !join.is_asked => {
+                room.admit(join.ticket, place.position(), JoinStart::FromCopy);
             }
+            _ => self.keep(join, room),
+        }
+    }
+
+    /// Keeps a join, and asks the engine about it if that can answer it as it is now.
+    fn keep(&mut self, mut join: KeptJoin, room: &mut impl FollowerHome) {
+        if self.is_live() && !join.is_asked {
+            join.is_asked = true;
+            let query = HistoryQuery { limit: HistoryLimit::Unlimited, since: join.since.clone(), reverse: false };
+            room.ask(EngineRequest::Read { ticket: join.ticket, room: self.room.clone(), query });
         }
         self.joins.push_back(join);
     }
@@ -293,7 +335,7 @@ impl RoomFollower {
 /// Delivers what was missed since a place. Returns the place that this has led to; `None` where what was missed is not known,
 /// or does not follow the place.
 fn catch_up(mut place: Follower, missed: Missed, room: &mut impl FollowerHome) -> Option<Follower> {
-    let Missed::All(publications) = missed else { return None };
+    let (Missed::All(publications) | Missed::Cut(publications)) = missed else { return None };
     for publication in publications {
         match place.step(&publication) {
             Sequence::Next => room.deliver(&publication),
@@ -307,12 +349,13 @@ fn catch_up(mut place: Follower, missed: Missed, room: &mut impl FollowerHome) -
 /// Judges a page that was read from the position of a client up to the place of the follower: it has all that the client has
 /// missed if each publication follows the one before it, from that position to the newest. What was never retained is missing
 /// in the middle.
-fn judged(page: LogPage, place: LogPosition, since: &Position) -> JoinStart {
-    let is_of_log = since.epoch.is_empty() || *since.epoch == *EpochText::of(place.epoch);
-    let mut reached = Follower::at(LogPosition { epoch: place.epoch, offset: since.offset });
-    let is_whole = page.publications.iter().all(|publication| reached.step(publication) == Sequence::Next);
-    if is_of_log && is_whole && reached.position() == place {
-        JoinStart::Recovered(page.publications)
+fn judged(page: EnginePage, since: &Position) -> JoinStart {
+    let EnginePage { publications, position } = page;
+    let is_of_log = since.epoch.is_empty() || *since.epoch == *EpochText::of(position.epoch);
+    let mut reached = Follower::at(LogPosition { epoch: position.epoch, offset: since.offset });
+    let is_whole = publications.iter().all(|publication| reached.step(publication) == Sequence::Next);
+    if is_of_log && is_whole && reached.position() == position {
+        JoinStart::Recovered(publications)
     } else {
         JoinStart::Unrecovered
     }

@@ -2,21 +2,30 @@
 //! to it.
 //!
 //! 1. A home has one link at a time. Requests and events are first in, first out, and each link begins with
-//!    [`EngineEvent::Up`] and ends with [`EngineEvent::Down`]: nothing of it comes afterwards, neither answers nor entries,
-//!    and a request without an answer may have been carried out or not.
-//! 2. Answers and entries of a link are one sequence: after [`EngineEvent::Followed`] at a position come the publications
-//!    behind it, and after [`EngineEvent::Read`] those behind the position of the page.
-//! 3. [`EngineRequest::Follow`] may be asked again for a room that is followed. Its answer is what was missed since then.
+//!    [`EngineEvent::Up`] and ends with [`EngineEvent::Down`]: nothing of it comes afterwards.
+//! 2. A request that was sent and has no answer when the link ends may have been carried out or not. One that was not sent by
+//!    then is dropped: an append is answered by [`EngineError::NotSent`] before [`EngineEvent::Down`], all others are not
+//!    answered, and who still needs the answer asks again on the next link.
+//! 3. What comes over a link is one sequence, in the order in which the engine has done it. The publications of a room that
+//!    come before an answer to [`EngineRequest::Follow`] or [`EngineRequest::Read`] are up to the position of that answer, and
+//!    those that come after it are behind it.
+//! 4. [`EngineRequest::Follow`] may be asked again for a room that is followed: its answer is what there is after the position
+//!    that it names. If it is refused, the room may be followed or not.
+//! 5. What asks for a position, [`EngineRequest::Follow`] and [`EngineRequest::Read`], makes the log of a room that has none.
+//! 6. A draft with [`Draft::skip_history`] gets no offset and no place in the log, and makes none. It comes to who follows the
+//!    room at that time, in its place among the others, and is in no answer: it may be missed unnoticed, and a client that
+//!    changes from one home to another may get it from both.
 //!
 //! [`follow`] is the machine that follows one room over such a link. No server uses it yet: the simulator searches what becomes
 //! of it.
 
 pub mod follow;
 
-pub use crate::publication::{Draft, LogPage, LogPosition, Publication};
+pub use crate::publication::{Draft, LogPosition, Publication};
 
 use crate::api::HistoryQuery;
 use crate::names::RoomName;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -46,13 +55,14 @@ pub enum EngineRequest {
         /// The draft.
         draft: Arc<Draft>,
     },
-    /// Reads the log of a room, which is made where there is none. Answered by [`EngineEvent::Read`].
+    /// Reads the log of a room. Answered by [`EngineEvent::Read`].
     Read {
         /// The number of the request.
         ticket: EngineTicket,
         /// The room.
         room: RoomName,
-        /// The page to read. Where its position is of another epoch, the page has no publications.
+        /// The page to read. Where its position is of another epoch, the page has no publications; an empty epoch is that of
+        /// any log.
         query: HistoryQuery,
     },
 }
@@ -64,14 +74,12 @@ pub enum EngineEvent {
     Up,
     /// The link has ended.
     Down,
-    /// The room is followed: what comes next of it is behind this position.
+    /// The room is followed, or that is refused.
     Followed {
         /// The room.
         room: RoomName,
-        /// The position of its newest publication.
-        position: LogPosition,
-        /// The publications that the home has not had.
-        missed: Missed,
+        /// The place where what comes next begins.
+        result: Result<FollowStart, EngineError>,
     },
     /// A publication of a room that is followed.
     Entry {
@@ -80,36 +88,66 @@ pub enum EngineEvent {
         /// The publication.
         publication: Arc<Publication>,
     },
-    /// A draft was appended.
+    /// A draft was appended, or that is refused.
     Appended {
         /// The number of the request.
         ticket: EngineTicket,
-        /// The position of the publication.
-        position: LogPosition,
+        /// The position of the publication. Without a place in the log its offset is 0, and its epoch means nothing.
+        result: Result<LogPosition, EngineError>,
     },
-    /// A page of a log.
+    /// A log was read, or that is refused.
     Read {
         /// The number of the request.
         ticket: EngineTicket,
         /// The room.
         room: RoomName,
-        /// The page. Its position is that of the newest publication, whether the page has that or not.
-        page: LogPage,
+        /// The page.
+        result: Result<EnginePage, EngineError>,
     },
+}
+
+/// The reason for which a request was certainly not carried out. Of [`EngineRequest::Follow`] the subscription may have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineError {
+    /// The engine has refused it, with this word: `OOM`, `NOPERM`.
+    Refused(String),
+    /// It was not sent, since too many others waited to be sent or the link was down.
+    NotSent,
+}
+
+/// The place where what comes of a followed room begins.
+#[derive(Clone, Debug)]
+pub struct FollowStart {
+    /// The position of the newest publication: what comes next of the room is behind it.
+    pub position: LogPosition,
+    /// The publications that the home has not had.
+    pub missed: Missed,
+}
+
+/// A page of the log of a room, and where that is.
+#[derive(Clone, Debug)]
+pub struct EnginePage {
+    /// The publications, in the requested order.
+    pub publications: Vec<Arc<Publication>>,
+    /// The position of the newest publication, whether the page has that or not.
+    pub position: LogPosition,
 }
 
 /// Identifies a request among those whose answer has not come. It means something only to who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EngineTicket(pub u64);
 
-/// The publications after the position that a home follows a room since.
+/// The publications after the position that a home follows a room since, in ascending order: each names the one before it, and
+/// the first names that position.
 #[derive(Clone, Debug)]
 pub enum Missed {
     /// Nothing was asked for.
     NotAsked,
-    /// All of them, in ascending order. Where they exceed the bound of an answer, those up to it, at least one: the last of
-    /// them is before the position that is told with it then.
+    /// All of them: the last is at the position that is told with it.
     All(Vec<Arc<Publication>>),
-    /// They are not available: the position names nothing that the log still knows.
+    /// Those up to the bound of an answer: more are to be asked for. There are none where other rooms that were asked for
+    /// before it have used up the bound; the first of them gets one at least, so that each answer brings one room nearer.
+    Cut(Vec<Arc<Publication>>),
+    /// Not all of them are retained, or the position names nothing that is known of the log.
     Unknown,
 }

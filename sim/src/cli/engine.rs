@@ -4,12 +4,26 @@ use super::flags::Flags;
 use super::output::{ProgressLine, wall_clock};
 use parlor_sim::engine::defects::EngineDefect;
 use parlor_sim::engine::scope::{EngineFound, search_engine};
-use parlor_sim::engine::world::EngineSetup;
+use parlor_sim::engine::world::{EngineSetup, EngineTimes};
 use std::process::ExitCode;
 
 /// What can be said about it.
-pub const ENGINE_FLAGS: &[&str] =
-    &["scope", "states", "messages", "cuts", "moves", "losses", "unattended", "history", "copy", "defect"];
+pub const ENGINE_FLAGS: &[&str] = &[
+    "scope",
+    "states",
+    "messages",
+    "unlogged",
+    "cuts",
+    "moves",
+    "losses",
+    "refusals",
+    "spent",
+    "unattended",
+    "history",
+    "answer",
+    "copy",
+    "defect",
+];
 
 pub fn exhaustive_engine(flags: &Flags<'_>, cap: usize, unfinished: u8) -> Result<ExitCode, String> {
     let setup = setup(flags)?;
@@ -50,13 +64,20 @@ fn setup(flags: &Flags<'_>) -> Result<EngineSetup, String> {
     let size = |name, least, default| {
         flags.within(name, least..=8, default as u64).map(|number| usize::try_from(number).expect("8 at most"))
     };
+    let times = EngineTimes {
+        publishes: few("messages", s1.times.publishes)?,
+        unlogged: few("unlogged", s1.times.unlogged)?,
+        cuts: few("cuts", s1.times.cuts)?,
+        moves: few("moves", s1.times.moves)?,
+        losses: few("losses", s1.times.losses)?,
+        refusals: few("refusals", s1.times.refusals)?,
+        spent: few("spent", s1.times.spent)?,
+    };
     Ok(EngineSetup {
-        publishes: few("messages", s1.publishes)?,
-        cuts: few("cuts", s1.cuts)?,
-        moves: few("moves", s1.moves)?,
-        losses: few("losses", s1.losses)?,
+        times,
         attended: flags.text("unattended").is_none(),
         history: size("history", 0, s1.history)?,
+        answer: size("answer", 1, s1.answer)?,
         copy: size("copy", 0, s1.copy)?,
         defect: flags.text("defect").map(defect_of).transpose()?,
     })

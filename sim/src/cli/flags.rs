@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
 const ALONE: [&str; 4] = ["raw", "driver", "unforeseen", "unattended"];
-const WITH_VALUE: [&str; 24] = [
+const WITH_VALUE: [&str; 28] = [
     "shards",
     "links",
     "seed",
@@ -29,7 +29,11 @@ const WITH_VALUE: [&str; 24] = [
     "cuts",
     "moves",
     "losses",
+    "refusals",
+    "unlogged",
     "copy",
+    "answer",
+    "spent",
     "defect",
 ];
 

@@ -1,6 +1,6 @@
 //! The search for everything that can happen to two sites, with the properties judging every step.
 
-use super::world::{EngineAction, EngineGoal, EngineSetup, EngineWorld};
+use super::world::{EngineAction, EngineGoal, EngineSetup, EngineTimes, EngineWorld};
 use crate::guarantees::{Failure, Guarantee};
 use crate::search::canon::{StateKey, hashed};
 use std::collections::BTreeSet;
@@ -9,38 +9,67 @@ impl EngineSetup {
     /// Two sites with a client each, and one that roams: two publications, a cut and a move.
     #[must_use]
     pub fn s1() -> Self {
-        let (history, copy) = (2, 1);
-        Self { publishes: 2, cuts: 1, moves: 1, losses: 0, attended: true, history, copy, defect: None }
+        let times = EngineTimes { publishes: 2, cuts: 1, moves: 1, ..EngineTimes::default() };
+        Self { times, attended: true, history: 2, answer: 2, copy: 1, defect: None }
     }
 
     /// The same with one publication.
     #[must_use]
     pub fn small() -> Self {
-        Self { publishes: 1, ..Self::s1() }
+        Self::s1().with(|times| times.publishes = 1)
     }
 
     /// An engine that retains one entry, so that something is lost for who misses two.
     #[must_use]
     pub fn trimmed() -> Self {
-        Self { moves: 0, history: 1, ..Self::s1() }
+        Self { history: 1, ..Self::s1().with(|times| times.moves = 0) }
     }
 
     /// The same, for a client that comes back too late.
     #[must_use]
     pub fn too_late() -> Self {
-        Self { cuts: 0, history: 1, ..Self::s1() }
+        Self { history: 1, ..Self::s1().with(|times| times.cuts = 0) }
+    }
+
+    /// An engine that retains nothing.
+    #[must_use]
+    pub fn unretained() -> Self {
+        Self { history: 0, ..Self::small() }
+    }
+
+    /// An engine whose answers have one entry at most, or none for the other rooms that are asked for.
+    #[must_use]
+    pub fn bounded() -> Self {
+        Self { answer: 1, ..Self::s1().with(|times| (times.moves, times.spent) = (0, 1)) }
     }
 
     /// Sites that nobody is at but the client that roams.
     #[must_use]
     pub fn unattended() -> Self {
-        Self { publishes: 1, attended: false, ..Self::s1() }
+        Self { attended: false, ..Self::small() }
     }
 
     /// An engine that loses the log.
     #[must_use]
     pub fn losing() -> Self {
-        Self { losses: 1, ..Self::small() }
+        Self::small().with(|times| times.losses = 1)
+    }
+
+    /// An engine that refuses a request.
+    #[must_use]
+    pub fn refusing() -> Self {
+        Self::small().with(|times| times.refusals = 1)
+    }
+
+    /// A publication that no log numbers beside one that has a place.
+    #[must_use]
+    pub fn unlogged() -> Self {
+        Self::small().with(|times| times.unlogged = 1)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut EngineTimes)) -> Self {
+        change(&mut self.times);
+        self
     }
 }
 

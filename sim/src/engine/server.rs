@@ -4,7 +4,8 @@
 use super::defects::EngineDefect;
 use super::tree::{EntryName, SeenEntry};
 use parlor_core::Payload;
-use parlor_core::engine::{Draft, EngineEvent, EngineRequest, EngineTicket, LogPage, LogPosition, Missed, Publication};
+use parlor_core::engine::{Draft, EngineError, EngineEvent, EnginePage, EngineRequest, EngineTicket};
+use parlor_core::engine::{FollowStart, LogPosition, Missed, Publication};
 use parlor_core::{RoomName, api::Position};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub enum Executed {
     Begun(u64),
     /// An entry was appended.
     Appended(SeenEntry),
+    /// A publication that says this was sent to who follows the room, and is in no log.
+    Sent(u8),
 }
 
 /// An engine with one room.
@@ -39,6 +42,8 @@ pub struct ModelEngine {
     logs: u64,
     /// The entries that it retains at most.
     history: usize,
+    /// The entries of an answer to who follows the room at most.
+    answer: usize,
     links: Vec<ModelLink>,
     defect: Option<EngineDefect>,
 }
@@ -72,29 +77,38 @@ enum ModelCommand {
         ticket: u64,
         content: u8,
     },
+    /// Sends a publication that no log numbers.
+    Send {
+        ticket: u64,
+        content: u8,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum ModelReply {
     Entry(ModelEntry),
     Missed { at: EntryName, missed: ModelMissed },
+    NotFollowed,
     Page { ticket: u64, at: EntryName, entries: Vec<ModelEntry> },
+    NotRead { ticket: u64 },
     Appended { ticket: u64, at: EntryName },
+    NotAppended { ticket: u64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum ModelMissed {
     NotAsked,
     All(Vec<ModelEntry>),
+    Cut(Vec<ModelEntry>),
     Unknown,
 }
 
 impl ModelEngine {
     /// An engine without a log, which is linked with so many sites.
     #[must_use]
-    pub fn new(sites: usize, history: usize, defect: Option<EngineDefect>) -> Self {
+    pub fn new(sites: usize, history: usize, answer: usize, defect: Option<EngineDefect>) -> Self {
         let link = ModelLink { is_up: true, ..ModelLink::default() };
-        Self { log: None, logs: 0, history, links: vec![link; sites], defect }
+        Self { log: None, logs: 0, history, answer, links: vec![link; sites], defect }
     }
 
     /// Whether the site has a link.
@@ -107,6 +121,18 @@ impl ModelEngine {
     #[must_use]
     pub fn has_commands(&self, site: usize) -> bool {
         !self.links[site].commands.is_empty()
+    }
+
+    /// Whether the first command of the site can be refused. Who unfollows is not answered.
+    #[must_use]
+    pub fn can_refuse(&self, site: usize) -> bool {
+        self.links[site].commands.front().is_some_and(|command| *command != ModelCommand::Unsubscribe)
+    }
+
+    /// Whether the first command of the site asks for what it has missed.
+    #[must_use]
+    pub fn is_asked_for_missed(&self, site: usize) -> bool {
+        matches!(self.links[site].commands.front(), Some(ModelCommand::ReadMissed(Some(_))))
     }
 
     /// Whether the site has not read all that it was sent.
@@ -142,7 +168,12 @@ impl ModelEngine {
             }
             EngineRequest::Unfollow { .. } => link.commands.push_back(ModelCommand::Unsubscribe),
             EngineRequest::Append { ticket, draft, .. } => {
-                link.commands.push_back(ModelCommand::Append { ticket: ticket.0, content: draft.data.bytes()[0] });
+                let (ticket, content) = (ticket.0, draft.data.bytes()[0]);
+                link.commands.push_back(if draft.skip_history {
+                    ModelCommand::Send { ticket, content }
+                } else {
+                    ModelCommand::Append { ticket, content }
+                });
             }
             EngineRequest::Read { ticket, query, .. } => {
                 let since = query.since.as_ref().map_or(EntryName { epoch: 0, offset: 0 }, named);
@@ -153,18 +184,54 @@ impl ModelEngine {
 
     /// Executes the first command of a site.
     pub fn execute(&mut self, site: usize) -> Vec<Executed> {
+        self.execute_within(site, self.answer)
+    }
+
+    /// Executes the first command of a site, whose answer has no entries, since other rooms have used up the bound of it.
+    pub fn spend(&mut self, site: usize) -> Vec<Executed> {
+        self.execute_within(site, 0)
+    }
+
+    /// Refuses the first command of a site.
+    pub fn refuse(&mut self, site: usize) -> Vec<Executed> {
+        let is_empty_answer = self.defect == Some(EngineDefect::RefusalTakenAsEmptyAnswer);
+        let mut executed = Vec::new();
+        let at = if is_empty_answer { self.log(&mut executed).position() } else { EntryName { epoch: 0, offset: 0 } };
+        let link = &mut self.links[site];
+        let command = link.commands.pop_front();
+        if command == Some(ModelCommand::Subscribe)
+            && let Some(ModelCommand::ReadMissed(_)) = link.commands.front()
+        {
+            // Both are one request.
+            link.commands.pop_front();
+        }
+        link.sent.extend(command.and_then(|command| match command {
+            ModelCommand::Unsubscribe => None,
+            ModelCommand::Subscribe | ModelCommand::ReadMissed(_) if is_empty_answer => {
+                Some(ModelReply::Missed { at, missed: ModelMissed::All(Vec::new()) })
+            }
+            ModelCommand::ReadPage { ticket, .. } if is_empty_answer => {
+                Some(ModelReply::Page { ticket, at, entries: Vec::new() })
+            }
+            ModelCommand::Subscribe | ModelCommand::ReadMissed(_) => Some(ModelReply::NotFollowed),
+            ModelCommand::ReadPage { ticket, .. } => Some(ModelReply::NotRead { ticket }),
+            ModelCommand::Append { ticket, .. } | ModelCommand::Send { ticket, .. } => {
+                Some(ModelReply::NotAppended { ticket })
+            }
+        }));
+        executed
+    }
+
+    fn execute_within(&mut self, site: usize, answer: usize) -> Vec<Executed> {
         let Some(command) = self.links[site].commands.pop_front() else { return Vec::new() };
         let mut executed = Vec::new();
         match command {
             ModelCommand::Subscribe => self.links[site].is_subscribed = true,
             ModelCommand::Unsubscribe => self.links[site].is_subscribed = false,
             ModelCommand::ReadMissed(since) => {
-                let tells_all = self.defect != Some(EngineDefect::GapWithoutLoss);
+                let defect = self.defect;
                 let log = self.log(&mut executed);
-                let missed = since.map_or(ModelMissed::NotAsked, |since| {
-                    let missed = log.after(since).filter(|_| tells_all);
-                    missed.map_or(ModelMissed::Unknown, ModelMissed::All)
-                });
+                let missed = since.map_or(ModelMissed::NotAsked, |since| log.missed(since, answer, defect));
                 let reply = ModelReply::Missed { at: log.position(), missed };
                 self.links[site].sent.push_back(reply);
             }
@@ -187,6 +254,15 @@ impl ModelEngine {
                     link.sent.push_back(ModelReply::Entry(entry));
                 }
                 let at = entry.seen().name;
+                self.links[site].sent.push_back(ModelReply::Appended { ticket, at });
+            }
+            ModelCommand::Send { ticket, content } => {
+                let at = EntryName { epoch: self.log.as_ref().map_or(0, |log| log.epoch), offset: 0 };
+                let entry = ModelEntry { epoch: at.epoch, offset: 0, prev: 0, content };
+                executed.push(Executed::Sent(content));
+                for link in self.links.iter_mut().filter(|link| link.is_subscribed) {
+                    link.sent.push_back(ModelReply::Entry(entry));
+                }
                 self.links[site].sent.push_back(ModelReply::Appended { ticket, at });
             }
         }
@@ -241,6 +317,26 @@ impl ModelLog {
         entry
     }
 
+    /// What there is after a position, for who follows: so many entries at most.
+    fn missed(&self, since: EntryName, answer: usize, defect: Option<EngineDefect>) -> ModelMissed {
+        match self.after(since) {
+            _ if defect == Some(EngineDefect::GapWithoutLoss) => ModelMissed::Unknown,
+            None if defect == Some(EngineDefect::UnretainedTakenAsCut) && since.epoch == self.epoch => {
+                ModelMissed::Cut(Vec::new())
+            }
+            None => ModelMissed::Unknown,
+            Some(after) if after.len() <= answer => ModelMissed::All(after),
+            Some(after) => {
+                let first = after[..answer].to_vec();
+                if defect == Some(EngineDefect::CutTakenAsWhole) {
+                    ModelMissed::All(first)
+                } else {
+                    ModelMissed::Cut(first)
+                }
+            }
+        }
+    }
+
     /// All entries after a position, if it names one that is retained, the one before those, or the newest.
     fn after(&self, since: EntryName) -> Option<Vec<ModelEntry>> {
         let after: Vec<ModelEntry> = self.entries.iter().filter(|entry| entry.offset > since.offset).copied().collect();
@@ -264,6 +360,7 @@ impl ModelEntry {
 
 impl ModelReply {
     fn event(self, room: RoomName) -> EngineEvent {
+        let refused = || EngineError::Refused("OOM".into());
         let publications = |entries: Vec<ModelEntry>| entries.into_iter().map(ModelEntry::publication).collect();
         match self {
             Self::Entry(entry) => EngineEvent::Entry { room, publication: entry.publication() },
@@ -271,16 +368,24 @@ impl ModelReply {
                 let missed = match missed {
                     ModelMissed::NotAsked => Missed::NotAsked,
                     ModelMissed::All(entries) => Missed::All(publications(entries)),
+                    ModelMissed::Cut(entries) => Missed::Cut(publications(entries)),
                     ModelMissed::Unknown => Missed::Unknown,
                 };
-                EngineEvent::Followed { room, position: position(at), missed }
+                EngineEvent::Followed { room, result: Ok(FollowStart { position: position(at), missed }) }
             }
+            Self::NotFollowed => EngineEvent::Followed { room, result: Err(refused()) },
             Self::Page { ticket, at, entries } => {
-                let page = LogPage { publications: publications(entries), position: Some(position(at)) };
-                EngineEvent::Read { ticket: EngineTicket(ticket), room, page }
+                let page = EnginePage { publications: publications(entries), position: position(at) };
+                EngineEvent::Read { ticket: EngineTicket(ticket), room, result: Ok(page) }
+            }
+            Self::NotRead { ticket } => {
+                EngineEvent::Read { ticket: EngineTicket(ticket), room, result: Err(refused()) }
             }
             Self::Appended { ticket, at } => {
-                EngineEvent::Appended { ticket: EngineTicket(ticket), position: position(at) }
+                EngineEvent::Appended { ticket: EngineTicket(ticket), result: Ok(position(at)) }
+            }
+            Self::NotAppended { ticket } => {
+                EngineEvent::Appended { ticket: EngineTicket(ticket), result: Err(refused()) }
             }
         }
     }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub enum ToldBySite {
     /// All members get a publication.
     Delivered(SeenEntry),
+    /// All members get a publication that says this, and that no log numbers.
+    DeliveredUnlogged(u8),
     /// All members may have missed something, and go on here.
     Restarted(EntryName),
     /// The client of a join is a member from here on.
@@ -24,8 +26,8 @@ pub enum ToldBySite {
         ticket: u64,
         /// What comes next comes after this.
         at: EntryName,
-        /// What it gets at first.
-        start: ToldStart,
+        /// What it gets at first; `None` if that is not known, as the copy of the log does not hold what it is said to.
+        start: Option<ToldStart>,
     },
 }
 
@@ -35,7 +37,7 @@ pub struct EngineSite {
     /// The follower of the room.
     pub follower: RoomFollower,
     room: SiteRoom,
-    /// Only for [`EngineDefect::BetweenAppliedTwice`].
+    /// Only for [`EngineDefect::BetweenAppliedTwice`] and [`EngineDefect::UnloggedKept`].
     between: Vec<SeenEntry>,
 }
 
@@ -84,10 +86,14 @@ impl EngineSite {
             _ => None,
         };
         self.follower.on_event(event, &mut self.room);
-        if self.room.defect == Some(EngineDefect::BetweenAppliedTwice) {
-            self.between.extend(between);
-            let again = if is_answer { mem::take(&mut self.between) } else { Vec::new() };
-            self.room.told.extend(again.into_iter().map(ToldBySite::Delivered));
+        let is_kept = |entry: &SeenEntry| match self.room.defect {
+            Some(EngineDefect::BetweenAppliedTwice) => true,
+            Some(EngineDefect::UnloggedKept) => entry.name.offset == 0,
+            _ => false,
+        };
+        self.between.extend(between.filter(is_kept));
+        if is_answer {
+            self.room.told.extend(mem::take(&mut self.between).into_iter().map(delivered));
         }
         self.room.taken()
     }
@@ -96,6 +102,18 @@ impl EngineSite {
     pub fn join(&mut self, ticket: u64, since: Option<EntryName>) -> (Vec<EngineRequest>, Vec<ToldBySite>) {
         self.room.joins.push((ticket, since));
         self.follower.join(EngineTicket(ticket), since.map(|since| position(since).into()), &mut self.room);
+        self.room.taken()
+    }
+
+    /// Whether the engine has refused something that the site is to ask for again.
+    #[must_use]
+    pub fn is_to_retry(&self) -> bool {
+        self.follower.is_refused() && self.room.defect != Some(EngineDefect::RefusalForgotten)
+    }
+
+    /// Asks again for what the engine has refused.
+    pub fn retry(&mut self) -> (Vec<EngineRequest>, Vec<ToldBySite>) {
+        self.follower.retry(&mut self.room);
         self.room.taken()
     }
 
@@ -152,11 +170,13 @@ impl FollowerHome for SiteRoom {
 
     fn deliver(&mut self, publication: &Arc<Publication>) {
         let entry = seen(publication);
-        self.entries.push(entry);
+        self.told.push(delivered(entry));
+        if entry.name.offset != 0 {
+            self.entries.push(entry);
+        }
         if self.entries.len() > self.most {
             self.base = self.entries.remove(0).name;
         }
-        self.told.push(ToldBySite::Delivered(entry));
     }
 
     fn restart(&mut self, position: LogPosition) {
@@ -173,15 +193,22 @@ impl FollowerHome for SiteRoom {
         let at = self.joins.iter().position(|(ticket, _)| *ticket == join.0).expect("a join is answered once");
         let (ticket, since) = self.joins.remove(at);
         let start = match (since, start) {
-            (None, JoinStart::FromCopy) => ToldStart::Fresh,
-            (Some(since), JoinStart::FromCopy) => {
-                self.after(since).map_or(ToldStart::Unrecovered, ToldStart::Recovered)
+            (None, JoinStart::FromCopy) => Some(ToldStart::Fresh),
+            (Some(since), JoinStart::FromCopy) => match self.after(since) {
+                None if self.defect == Some(EngineDefect::JudgedAboveTop) => Some(ToldStart::Unrecovered),
+                after => after.map(ToldStart::Recovered),
+            },
+            (_, JoinStart::Recovered(publications)) => {
+                Some(ToldStart::Recovered(publications.iter().map(seen).collect()))
             }
-            (_, JoinStart::Recovered(publications)) => ToldStart::Recovered(publications.iter().map(seen).collect()),
-            (_, JoinStart::Unrecovered) => ToldStart::Unrecovered,
+            (_, JoinStart::Unrecovered) => Some(ToldStart::Unrecovered),
         };
         self.told.push(ToldBySite::Joined { ticket, at: name(position), start });
     }
+}
+
+fn delivered(entry: SeenEntry) -> ToldBySite {
+    if entry.name.offset == 0 { ToldBySite::DeliveredUnlogged(entry.content) } else { ToldBySite::Delivered(entry) }
 }
 
 fn name(position: LogPosition) -> EntryName {

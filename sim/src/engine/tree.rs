@@ -8,6 +8,8 @@
 //! - Where it is told that it has recovered, that goes on from where it was (G5).
 //! - It is told that it has not, or of a gap, only if the server does not retain any more what comes after its place, so that
 //!   announcing everything always is no way out (P1).
+//! - A publication that no log numbers comes once at most while a client stays, between those of the log that were made
+//!   before and after it (G5). A client that comes from another site may have had it there.
 //! - When nothing is on its way any more, each member has what there is, and nobody waits (L1).
 //!
 //! Nothing here is taken from the core or from the model of the engine.
@@ -51,6 +53,8 @@ pub struct HistoryTree {
     tip: Option<usize>,
     /// How many publications the server retains.
     retained: usize,
+    /// Those that no log numbers.
+    unlogged: Vec<Unlogged>,
     clients: Vec<ClientInTree>,
 }
 
@@ -60,10 +64,20 @@ struct TreeNode {
     parent: Option<usize>,
 }
 
+/// A publication that no log numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Unlogged {
+    content: u8,
+    /// The newest of the log when it was made.
+    after: Option<usize>,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct ClientInTree {
     /// Where it was told to be, or what it has received last. A client that leaves remembers it.
     at: Option<usize>,
+    /// How many of those that no log numbers were made up to the last of them that it has received since it joined.
+    unlogged: usize,
     is_member: bool,
     waits: bool,
 }
@@ -72,7 +86,8 @@ impl HistoryTree {
     /// A room that has said nothing, with so many clients, on a server that retains so much.
     #[must_use]
     pub fn new(clients: usize, retained: usize) -> Self {
-        Self { nodes: Vec::new(), tip: None, retained, clients: vec![ClientInTree::default(); clients] }
+        let clients = vec![ClientInTree::default(); clients];
+        Self { nodes: Vec::new(), tip: None, retained, unlogged: Vec::new(), clients }
     }
 
     /// The server begins a log.
@@ -97,6 +112,11 @@ impl HistoryTree {
         Ok(())
     }
 
+    /// The server has sent a publication that no log numbers.
+    pub fn executed_unlogged(&mut self, content: u8) {
+        self.unlogged.push(Unlogged { content, after: self.tip });
+    }
+
     /// The server has lost the log.
     pub fn ended(&mut self) {
         self.tip = None;
@@ -104,7 +124,7 @@ impl HistoryTree {
 
     /// A client asks to join.
     pub fn joins(&mut self, client: usize) {
-        self.clients[client].waits = true;
+        (self.clients[client].waits, self.clients[client].unlogged) = (true, 0);
     }
 
     /// A client leaves, or gives up to join.
@@ -146,6 +166,28 @@ impl HistoryTree {
     /// It is not the one after the last.
     pub fn received(&mut self, client: usize, entry: SeenEntry) -> Result<(), Failure> {
         self.goes_on(client, entry)
+    }
+
+    /// A member receives a publication that no log numbers.
+    ///
+    /// # Errors
+    /// It is in the wrong place, or comes again.
+    pub fn received_unlogged(&mut self, client: usize, content: u8) -> Result<(), Failure> {
+        let ClientInTree { at, unlogged, .. } = self.clients[client];
+        let found = self.unlogged.iter().position(|unlogged| unlogged.content == content);
+        let Some(found) = found.filter(|found| *found >= unlogged) else {
+            return Err(Failure::new(Guarantee::G5, "a publication that it has not had", format_args!("{content}")));
+        };
+        let log = |node: usize| self.nodes[node].entry.name.epoch;
+        // Of a log that has said nothing the client need not have been told.
+        let is_elsewhere = |after: usize| self.nodes[after].parent.is_none() && at.map(log) != Some(log(after));
+        if self.unlogged[found].after.is_some_and(|after| at != Some(after) && !is_elsewhere(after)) {
+            let expected =
+                format_args!("client {client} to get {content} after {}", self.named(self.unlogged[found].after));
+            return Err(Failure::new(Guarantee::G5, expected, self.named(at)));
+        }
+        self.clients[client].unlogged = found + 1;
+        Ok(())
     }
 
     /// A member is told that it may have missed something, and goes on at this place.
@@ -191,7 +233,12 @@ impl HistoryTree {
             let expected = format_args!("client {client} {what}, as the server has what follows {}", self.named(place));
             return Err(Failure::new(Guarantee::P1, expected, format_args!("it goes on at {at:?}")));
         }
-        self.clients[client].at = Some(self.known(at)?);
+        let begins = self.known(at)?;
+        if place.is_some_and(|place| begins <= place) {
+            let expected = format_args!("client {client} to go on behind {}", self.named(place));
+            return Err(Failure::new(Guarantee::G5, expected, format_args!("{at:?}")));
+        }
+        self.clients[client].at = Some(begins);
         Ok(())
     }
 
@@ -305,7 +352,39 @@ mod tests {
         assert_eq!(breaks(told(0).gap(0, name(2, 3))), Some(Guarantee::G5), "there is no such place");
         let mut tree = told(3);
         tree.ended();
-        assert_eq!(breaks(tree.gap(0, name(1, 3))), None, "the log has ended");
+        tree.begun(2).expect("a new log");
+        assert_eq!(breaks(tree.gap(0, name(2, 0))), None, "the log has ended");
+    }
+
+    #[test]
+    fn nobody_begins_anew_before_its_place() {
+        let mut tree = told(2);
+        (4..=5).for_each(|offset| tree.executed(entry(1, offset)).expect("a new name"));
+        assert_eq!(breaks(tree.clone().gap(0, name(1, 1))), Some(Guarantee::G5), "it would get 2 again");
+        assert_eq!(breaks(tree.clone().gap(0, name(1, 2))), Some(Guarantee::G5), "that is no gap");
+        assert_eq!(breaks(tree.gap(0, name(1, 4))), None);
+    }
+
+    #[test]
+    fn what_no_log_numbers_comes_once_and_in_its_place() {
+        let mut tree = told(2);
+        tree.executed_unlogged(101);
+        tree.executed_unlogged(102);
+        assert_eq!(breaks(tree.received_unlogged(0, 101)), Some(Guarantee::G5), "3 comes first");
+        tree.received(0, entry(1, 3)).expect("the next");
+        assert_eq!(breaks(tree.clone().received_unlogged(0, 102)), None, "the first may be missed");
+        assert_eq!(breaks(tree.received_unlogged(0, 103)), Some(Guarantee::G5), "nobody has said that");
+        tree.received_unlogged(0, 101).expect("its place");
+        assert_eq!(breaks(tree.received_unlogged(0, 101)), Some(Guarantee::G5), "it has had that");
+        let mut elsewhere = tree.clone();
+        elsewhere.joins(0);
+        assert_eq!(breaks(elsewhere.received_unlogged(0, 101)), None, "another site may be behind");
+        tree.executed(entry(1, 4)).expect("a new name");
+        tree.received(0, entry(1, 4)).expect("the next");
+        assert_eq!(breaks(tree.received_unlogged(0, 102)), Some(Guarantee::G5), "it was made before 4");
+        tree.begun(2).expect("a new log");
+        tree.executed_unlogged(103);
+        assert_eq!(breaks(tree.received_unlogged(0, 103)), None, "the new log has said nothing");
     }
 
     #[test]

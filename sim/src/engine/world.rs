@@ -5,7 +5,7 @@ use super::server::{Executed, ModelEngine, draft};
 use super::site::{EngineSite, ToldBySite};
 use super::tree::{EntryName, HistoryTree, SeenEntry, ToldStart};
 use crate::guarantees::{Failure, Guarantee};
-use parlor_core::engine::{EngineEvent, EngineRequest, EngineTicket, Missed};
+use parlor_core::engine::{Draft, EngineEvent, EngineRequest, EngineTicket, FollowStart, Missed};
 use parlor_core::{Config, RoomName};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -17,25 +17,42 @@ pub const SITES: usize = 2;
 const ROAMER: usize = SITES;
 /// The tickets of appends, which nobody waits for, begin here.
 const APPENDS: u64 = 100;
+/// The contents of publications that no log numbers begin behind this.
+const UNLOGGED: u8 = 100;
 
 /// The steps in which everything that is on its way arrives. More of them are a loop.
 const HEALING_STEPS: usize = 1000;
 
-/// How much happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EngineSetup {
+/// How often something happens, or may still happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EngineTimes {
     /// Publications.
     pub publishes: u8,
+    /// Publications that no log numbers.
+    pub unlogged: u8,
     /// Links that end.
     pub cuts: u8,
     /// Times that the client that roams leaves.
     pub moves: u8,
     /// Times that the engine loses the log.
     pub losses: u8,
+    /// Commands that the engine refuses.
+    pub refusals: u8,
+    /// Answers that have no room for this one.
+    pub spent: u8,
+}
+
+/// How much happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineSetup {
+    /// How often.
+    pub times: EngineTimes,
     /// Whether each site has a client that stays.
     pub attended: bool,
     /// Entries that the engine retains.
     pub history: usize,
+    /// Entries of an answer to a site that follows the room.
+    pub answer: usize,
     /// Entries that a site has of them.
     pub copy: usize,
     /// What is wrong.
@@ -47,10 +64,18 @@ pub struct EngineSetup {
 pub enum EngineAction {
     /// The engine executes the first command of the site.
     Execute(usize),
+    /// It executes that, but its answer has no room for what the site has missed.
+    Spend(usize),
+    /// It refuses that.
+    Refuse(usize),
+    /// The site asks again for what was refused.
+    Retry(usize),
     /// The site reads the first of what it was sent.
     Read(usize),
     /// A publication is made at the site.
     Publish(usize),
+    /// One is made there that no log numbers.
+    PublishUnlogged(usize),
     /// The link of the site ends.
     Cut(usize),
     /// The next link of the site begins.
@@ -69,8 +94,12 @@ impl fmt::Display for EngineAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Execute(site) => write!(f, "execute {site}"),
+            Self::Spend(site) => write!(f, "spend {site}"),
+            Self::Refuse(site) => write!(f, "refuse {site}"),
+            Self::Retry(site) => write!(f, "retry {site}"),
             Self::Read(site) => write!(f, "read {site}"),
             Self::Publish(site) => write!(f, "publish {site}"),
+            Self::PublishUnlogged(site) => write!(f, "publish-unlogged {site}"),
             Self::Cut(site) => write!(f, "cut {site}"),
             Self::Connect(site) => write!(f, "connect {site}"),
             Self::Come(site) => write!(f, "come {site}"),
@@ -85,8 +114,9 @@ impl EngineAction {
     /// All of them.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let at = [Self::Execute, Self::Read, Self::Publish, Self::Cut, Self::Connect, Self::Come, Self::End];
-        let of_sites = at.into_iter().flat_map(|action| (0..SITES).map(action));
+        let link = [Self::Execute, Self::Spend, Self::Refuse, Self::Retry, Self::Read, Self::Cut, Self::Connect];
+        let site = [Self::Publish, Self::PublishUnlogged, Self::Come, Self::End];
+        let of_sites = link.into_iter().chain(site).flat_map(|action| (0..SITES).map(action));
         of_sites.chain([Self::Leave, Self::Lose]).collect()
     }
 
@@ -112,6 +142,16 @@ pub enum EngineGoal {
     Refilled,
     /// An entry came before the answer that it is in.
     CameTwice,
+    /// An answer was cut at its bound.
+    AnswerCut,
+    /// An answer had no room for what a site had missed.
+    AnswerSpent,
+    /// Members stayed at their place while their site was refused what they had missed.
+    FollowRefused,
+    /// A join waited while what it needs was refused.
+    ReadRefused,
+    /// A client received what no log numbers.
+    GotUnlogged,
     /// Members were told of a gap, since what they had missed was not retained any more.
     GapByTruncation,
     /// Members were told of a gap, since the log was another one.
@@ -127,12 +167,11 @@ pub struct EngineWorld {
     sites: Vec<EngineSite>,
     tree: HistoryTree,
     clients: [SiteClient; SITES + 1],
-    /// What may still happen: publications, cuts, moves, losses.
-    left: [u8; 4],
+    /// What may still happen.
+    left: EngineTimes,
     /// The goals of the last action.
     goals: Vec<EngineGoal>,
-    publishes: u8,
-    moves: u8,
+    times: EngineTimes,
     room: RoomName,
 }
 
@@ -160,14 +199,13 @@ impl EngineWorld {
         let room = RoomName::parse("r0", 2, &Config::default().namespaces).expect("a name");
         let site = EngineSite::new(room.clone(), setup.copy, setup.defect);
         let mut world = Self {
-            engine: ModelEngine::new(SITES, setup.history, setup.defect),
+            engine: ModelEngine::new(SITES, setup.history, setup.answer, setup.defect),
             sites: vec![site; SITES],
             tree: HistoryTree::new(SITES + 1, setup.history),
             clients: [SiteClient::default(); SITES + 1],
-            left: [setup.publishes, setup.cuts, setup.moves, setup.losses],
+            left: setup.times,
             goals: Vec::new(),
-            publishes: setup.publishes,
-            moves: setup.moves,
+            times: setup.times,
             room,
         };
         let first = if setup.attended { 0 } else { ROAMER };
@@ -180,11 +218,15 @@ impl EngineWorld {
     /// Whether this can happen.
     #[must_use]
     pub fn can(&self, action: EngineAction) -> bool {
-        let [publishes, cuts, moves, losses] = self.left;
+        let EngineTimes { publishes, unlogged, cuts, moves, losses, refusals, spent } = self.left;
         match action {
             EngineAction::Execute(site) => self.engine.has_commands(site),
+            EngineAction::Spend(site) => spent > 0 && self.engine.is_asked_for_missed(site),
+            EngineAction::Refuse(site) => refusals > 0 && self.engine.can_refuse(site),
+            EngineAction::Retry(site) => self.sites[site].is_to_retry(),
             EngineAction::Read(site) => self.engine.has_sent(site),
             EngineAction::Publish(site) => publishes > 0 && self.engine.is_up(site),
+            EngineAction::PublishUnlogged(site) => unlogged > 0 && self.engine.is_up(site),
             EngineAction::Cut(site) => cuts > 0 && self.engine.is_up(site),
             EngineAction::Connect(site) => !self.engine.is_up(site),
             EngineAction::Come(_) => self.clients[ROAMER].site.is_none(),
@@ -201,11 +243,36 @@ impl EngineWorld {
     pub fn act(&mut self, action: EngineAction) -> Result<(), Failure> {
         self.goals.clear();
         match action {
-            EngineAction::Execute(site) => self.execute(site)?,
+            EngineAction::Execute(site) => {
+                let executed = self.engine.execute(site);
+                self.executed(executed)?;
+            }
+            EngineAction::Spend(site) => {
+                self.left.spent -= 1;
+                let executed = self.engine.spend(site);
+                self.executed(executed)?;
+            }
+            EngineAction::Refuse(site) => {
+                self.left.refusals -= 1;
+                let executed = self.engine.refuse(site);
+                self.executed(executed)?;
+            }
+            EngineAction::Retry(site) => {
+                let done = self.sites[site].retry();
+                self.carry_out(site, done)?;
+            }
             EngineAction::Read(site) => self.read(site)?,
-            EngineAction::Publish(site) => self.publish(site),
+            EngineAction::Publish(site) => {
+                self.left.publishes -= 1;
+                self.publish(site, draft(self.times.publishes - self.left.publishes));
+            }
+            EngineAction::PublishUnlogged(site) => {
+                self.left.unlogged -= 1;
+                let content = UNLOGGED + self.times.unlogged - self.left.unlogged;
+                self.publish(site, Draft { skip_history: true, ..draft(content) });
+            }
             EngineAction::Cut(site) => {
-                self.left[1] -= 1;
+                self.left.cuts -= 1;
                 self.engine.cut(site);
                 self.tell(site, EngineEvent::Down)?;
             }
@@ -220,7 +287,7 @@ impl EngineWorld {
                 self.carry_out(site, done)?;
             }
             EngineAction::Lose => {
-                self.left[3] -= 1;
+                self.left.losses -= 1;
                 self.engine.forget();
                 self.tree.ended();
             }
@@ -237,7 +304,8 @@ impl EngineWorld {
     /// # Errors
     /// What it breaks, or that there is always more to do.
     pub fn heal(&mut self) -> Result<(), Failure> {
-        let of_site = |site| [EngineAction::Connect(site), EngineAction::Execute(site), EngineAction::Read(site)];
+        use EngineAction::{Connect, Execute, Read, Retry};
+        let of_site = |site| [Connect(site), Execute(site), Read(site), Retry(site)];
         for _ in 0..HEALING_STEPS {
             let Some(action) = (0..SITES).flat_map(of_site).find(|action| self.can(*action)) else { return Ok(()) };
             self.act(action)?;
@@ -252,14 +320,16 @@ impl EngineWorld {
     }
 
     fn is_quiet(&self, site: usize) -> bool {
-        self.engine.is_up(site) && !self.engine.has_commands(site) && !self.engine.has_sent(site)
+        let is_to_come = self.engine.has_commands(site) || self.engine.has_sent(site) || self.sites[site].is_to_retry();
+        self.engine.is_up(site) && !is_to_come
     }
 
-    fn execute(&mut self, site: usize) -> Result<(), Failure> {
-        for executed in self.engine.execute(site) {
+    fn executed(&mut self, executed: Vec<Executed>) -> Result<(), Failure> {
+        for executed in executed {
             match executed {
                 Executed::Begun(epoch) => self.tree.begun(epoch)?,
                 Executed::Appended(entry) => self.tree.executed(entry)?,
+                Executed::Sent(content) => self.tree.executed_unlogged(content),
             }
         }
         Ok(())
@@ -267,25 +337,35 @@ impl EngineWorld {
 
     fn read(&mut self, site: usize) -> Result<(), Failure> {
         let Some(event) = self.engine.read(site, &self.room) else { return Ok(()) };
-        if matches!(event, EngineEvent::Entry { .. }) && !self.sites[site].follower.is_live() {
-            self.goals.push(EngineGoal::CameTwice);
-        }
-        if matches!(&event, EngineEvent::Followed { missed: Missed::All(all), .. } if !all.is_empty()) {
-            self.goals.push(EngineGoal::Refilled);
-        }
+        let is_live = self.sites[site].follower.is_live();
+        self.goals.extend(match &event {
+            EngineEvent::Entry { publication, .. } if !is_live && publication.offset > 0 => Some(EngineGoal::CameTwice),
+            EngineEvent::Followed { result, .. } => match result {
+                Ok(FollowStart { missed: Missed::All(all), .. }) if !all.is_empty() => Some(EngineGoal::Refilled),
+                Ok(FollowStart { missed: Missed::Cut(some), .. }) if some.is_empty() => Some(EngineGoal::AnswerSpent),
+                Ok(FollowStart { missed: Missed::Cut(_), .. }) => Some(EngineGoal::AnswerCut),
+                Err(_) if self.has_members(site) => Some(EngineGoal::FollowRefused),
+                _ => None,
+            },
+            EngineEvent::Read { result: Err(_), .. } if is_live => Some(EngineGoal::ReadRefused),
+            _ => None,
+        });
         self.tell(site, event)
     }
 
-    fn publish(&mut self, site: usize) {
-        self.left[0] -= 1;
-        let number = self.publishes - self.left[0];
-        let (ticket, room) = (EngineTicket(APPENDS + u64::from(number)), self.room.clone());
-        self.engine.send(site, &EngineRequest::Append { ticket, room, draft: Arc::new(draft(number)) });
+    fn has_members(&self, site: usize) -> bool {
+        self.clients.iter().any(|client| client.site == Some(site) && client.is_member)
+    }
+
+    fn publish(&mut self, site: usize, draft: Draft) {
+        let (ticket, room) = (EngineTicket(APPENDS + u64::from(draft.data.bytes()[0])), self.room.clone());
+        self.engine.send(site, &EngineRequest::Append { ticket, room, draft: Arc::new(draft) });
     }
 
     fn join(&mut self, number: usize, site: usize) -> Result<(), Failure> {
         // A number of its own for each time, so that a late answer is not taken for that to a later join.
-        let ticket = number as u64 + u64::from(if number == ROAMER { self.moves - self.left[2] } else { 0 });
+        let moves = self.times.moves - self.left.moves;
+        let ticket = number as u64 + u64::from(if number == ROAMER { moves } else { 0 });
         let client = &mut self.clients[number];
         *client = SiteClient { site: Some(site), ticket, is_member: false, last: client.last };
         let last = client.last;
@@ -295,7 +375,7 @@ impl EngineWorld {
     }
 
     fn leave(&mut self) {
-        self.left[2] -= 1;
+        self.left.moves -= 1;
         let client = &mut self.clients[ROAMER];
         if let Some(site) = client.site.filter(|_| !client.is_member) {
             self.sites[site].abandon(client.ticket);
@@ -321,6 +401,15 @@ impl EngineWorld {
             ToldBySite::Delivered(entry) => {
                 self.of_members(site, |tree, number| tree.received(number, entry), entry.name)
             }
+            ToldBySite::DeliveredUnlogged(content) => {
+                for (number, client) in self.clients.iter().enumerate() {
+                    if client.site == Some(site) && client.is_member {
+                        self.goals.push(EngineGoal::GotUnlogged);
+                        self.tree.received_unlogged(number, content)?;
+                    }
+                }
+                Ok(())
+            }
             ToldBySite::Restarted(at) => {
                 let place = |client: &&SiteClient| client.site == Some(site) && client.is_member;
                 let before = self.clients.iter().find(place).and_then(|client| client.last);
@@ -330,7 +419,11 @@ impl EngineWorld {
                 self.goals.extend(before.map(goal));
                 self.of_members(site, |tree, number| tree.gap(number, at), at)
             }
-            ToldBySite::Joined { ticket, at, start } => self.joined(site, ticket, at, &start),
+            ToldBySite::Joined { ticket, at, start: Some(start) } => self.joined(site, ticket, at, &start),
+            ToldBySite::Joined { at, start: None, .. } => {
+                let expected = "the copy of the log to hold the position that is answered from it";
+                Err(Failure::new(Guarantee::G5, expected, format_args!("a join at {at:?}")))
+            }
         }
     }
 

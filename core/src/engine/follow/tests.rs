@@ -22,7 +22,7 @@ impl TestRoom {
 
 impl FollowerHome for TestRoom {
     fn holds(&self, position: &Position) -> bool {
-        position.epoch == "0000000000000007" && self.held.contains(&position.offset)
+        ["0000000000000007", ""].contains(&&*position.epoch) && self.held.contains(&position.offset)
     }
 
     fn ask(&mut self, request: EngineRequest) {
@@ -68,6 +68,10 @@ fn at(offset: u64) -> LogPosition {
 
 fn all(offsets: &[u64]) -> Missed {
     Missed::All(offsets.iter().map(|offset| publication(*offset, "1")).collect())
+}
+
+fn cut(offsets: &[u64]) -> Missed {
+    Missed::Cut(offsets.iter().map(|offset| publication(*offset, "1")).collect())
 }
 
 impl Test {
@@ -118,7 +122,21 @@ impl Test {
     }
 
     fn followed(&mut self, position: LogPosition, missed: Missed) -> Vec<String> {
-        self.event(EngineEvent::Followed { room: "a".into(), position, missed })
+        self.event(EngineEvent::Followed { room: "a".into(), result: Ok(FollowStart { position, missed }) })
+    }
+
+    fn follow_refused(&mut self) -> Vec<String> {
+        self.event(EngineEvent::Followed { room: "a".into(), result: Err(EngineError::Refused("OOM".into())) })
+    }
+
+    fn read_refused(&mut self, ticket: u64) -> Vec<String> {
+        let result = Err(EngineError::NotSent);
+        self.event(EngineEvent::Read { ticket: EngineTicket(ticket), room: "a".into(), result })
+    }
+
+    fn retry(&mut self) -> Vec<String> {
+        self.follower.retry(&mut self.room);
+        self.room.told()
     }
 
     fn entry(&mut self, offset: u64) -> Vec<String> {
@@ -131,10 +149,15 @@ impl Test {
         self.event(EngineEvent::Entry { room: "a".into(), publication })
     }
 
-    fn page(&mut self, ticket: u64, top: LogPosition, offsets: &[u64]) -> Vec<String> {
+    /// A publication without an offset.
+    fn unlogged(&mut self) -> Vec<String> {
+        self.entry_behind(7, 0, 0)
+    }
+
+    fn page(&mut self, ticket: u64, position: LogPosition, offsets: &[u64]) -> Vec<String> {
         let publications = offsets.iter().map(|offset| publication(*offset, "1")).collect();
-        let page = LogPage { publications, position: Some(top) };
-        self.event(EngineEvent::Read { ticket: EngineTicket(ticket), room: "a".into(), page })
+        let result = Ok(EnginePage { publications, position });
+        self.event(EngineEvent::Read { ticket: EngineTicket(ticket), room: "a".into(), result })
     }
 
     fn end(&mut self) -> (bool, Vec<String>) {
@@ -228,23 +251,26 @@ fn a_reading_follower_restarts_where_what_was_missed_is_not_known() {
         assert_eq!(Test::reading_since(3).followed(at(6), missed.clone()), ["restart 7/6"], "{missed:?}");
         assert_eq!(Test::reading_since(3).followed(nine, missed), ["restart 8/9"]);
     }
-    assert_eq!(
-        Test::reading_since(3).followed(at(2), all(&[4])),
-        ["deliver 4", "restart 7/2"],
-        "it contradicts itself"
-    );
+    for (position, missed) in [(6, all(&[4, 5])), (6, all(&[4])), (6, cut(&[5])), (2, all(&[4])), (2, cut(&[4]))] {
+        let told = Test::reading_since(3).followed(at(position), missed.clone());
+        assert_eq!(told.last(), Some(&format!("restart 7/{position}")), "{missed:?}");
+    }
+    assert_eq!(Test::reading_since(3).followed(nine, cut(&[4])), ["deliver 4", "restart 8/9"]);
     let mut lost_again = Test::reading_since(3);
     assert_eq!(lost_again.event(EngineEvent::Down), NOTHING);
     assert_eq!(lost_again.event(EngineEvent::Up), ["follow Some(3)"], "it is where it was");
 }
 
 #[test]
-fn an_answer_that_was_cut_is_gone_on_from() {
+fn an_answer_that_was_cut_is_gone_on_from_and_one_that_was_not_has_all() {
     let mut test = Test::reading_since(3);
     assert_eq!(test.entry(7), NOTHING);
-    assert_eq!(test.followed(at(7), all(&[4, 5])), ["deliver 4", "deliver 5", "follow Some(5)"]);
-    assert_eq!(test.followed(at(7), all(&[6, 7])), ["deliver 6", "deliver 7"]);
+    assert_eq!(test.followed(at(7), cut(&[])), ["follow Some(3)"], "other rooms had the whole answer");
+    assert_eq!(test.followed(at(7), cut(&[4, 5])), ["deliver 4", "deliver 5", "follow Some(5)"]);
+    assert_eq!(test.followed(at(7), cut(&[6, 7])), ["deliver 6", "deliver 7"], "nothing is left to ask for");
     assert_eq!(test.entry(8), ["deliver 8"]);
+    let mut test = Test::reading_since(3);
+    assert_eq!(test.followed(at(7), all(&[4, 5])), ["deliver 4", "deliver 5", "restart 7/7"], "6 is not retained");
 }
 
 #[test]
@@ -252,13 +278,14 @@ fn publications_that_come_while_it_reads_are_handled_after_the_answer() {
     let mut test = Test::reading_since(3);
     (4..=6).for_each(|offset| assert_eq!(test.entry(offset), NOTHING));
     assert_eq!(test.entry_behind(6, 3, 4), NOTHING, "of another epoch: it is older than the answer");
+    assert_eq!(test.unlogged(), NOTHING, "nobody knows whether it is older than 5");
     assert_eq!(test.followed(at(5), all(&[4, 5])), ["deliver 4", "deliver 5", "deliver 6"]);
 }
 
 #[test]
 fn no_more_than_64_publications_are_kept_and_the_newest_shows_that_one_was_dropped() {
     let mut test = Test::reading_since(3);
-    (4..4 + 65).for_each(|offset| assert_eq!(test.entry(offset), NOTHING));
+    (4..4 + 65).for_each(|offset| assert_eq!((test.entry(offset), test.unlogged()), (vec![], vec![])));
     assert_eq!(test.followed(at(3), all(&[])), ["follow Some(3)"], "4 was dropped, and 5 is kept");
     let missed: Vec<u64> = (4..4 + 65).collect();
     assert_eq!(test.followed(at(68), all(&missed)).len(), 65);
@@ -305,6 +332,8 @@ fn a_position_without_an_epoch_is_of_any_log() {
     test.follower.join(EngineTicket(2), Some(Position { epoch: String::new(), offset: 2 }), &mut test.room);
     test.room.told();
     assert_eq!(test.page(2, at(3), &[3]), ["admit 2 at 3 with [3]"]);
+    test.follower.join(EngineTicket(3), Some(Position { epoch: String::new(), offset: 3 }), &mut test.room);
+    assert_eq!(test.room.told(), ["admit 3 at 3 from the copy"]);
 }
 
 #[test]
@@ -340,7 +369,8 @@ fn a_live_follower_applies_the_rule_of_receivers() {
     assert_eq!(test.entry(4), ["deliver 4"]);
     assert_eq!(test.entry(4), NOTHING, "a repeat");
     assert_eq!(test.entry_behind(7, 4, 900), ["deliver 900"], "offsets are names, and may jump");
-    assert_eq!(test.entry_behind(7, 0, 0), ["deliver 0"], "no log numbers it");
+    assert_eq!(test.unlogged(), ["deliver 0"], "no log numbers it");
+    assert_eq!(test.entry(4), NOTHING, "the place is where it was");
     assert_eq!(test.entry_behind(7, 4, 901), ["restart 7/4", "deliver 901"], "900 is not in the log any more");
     assert_eq!(test.entry_behind(8, 0, 1), ["restart 8/0", "deliver 1"], "the log has ended");
     assert_eq!(test.entry_behind(8, 1, 2), ["deliver 2"]);
@@ -388,6 +418,87 @@ fn a_lost_follower_that_nobody_needs_is_cold() {
     let mut test = Test::lost(3);
     assert_eq!(test.end(), (true, Vec::new()), "there is no link to leave it on");
     assert_eq!(test.event(EngineEvent::Up), NOTHING);
+}
+
+#[test]
+fn a_publication_without_an_offset_is_for_live_rooms_alone() {
+    assert_eq!(Test::cold().unlogged(), ["unfollow"]);
+    assert_eq!(Test::reading().unlogged(), NOTHING);
+    assert_eq!(Test::lost(3).unlogged(), NOTHING);
+    let mut test = Test::live(3);
+    assert_eq!(test.entry_behind(8, 0, 0), ["deliver 0"], "whatever its epoch says");
+    assert_eq!(test.entry(4), ["deliver 4"]);
+    assert_eq!(test.entry(6), ["follow Some(4)"]);
+    assert_eq!(test.unlogged(), NOTHING);
+    assert_eq!(test.followed(at(6), all(&[5, 6])), ["deliver 5", "deliver 6"]);
+}
+
+#[test]
+fn a_first_follow_that_is_refused_is_asked_again_after_a_pause() {
+    let mut test = Test::reading();
+    assert_eq!(test.follow_refused(), NOTHING);
+    assert!(test.follower.is_refused() && !test.follower.is_live());
+    assert_eq!(test.join(2, None), NOTHING, "it waits for the retry, too");
+    assert_eq!(test.retry(), ["follow None"]);
+    assert!(!test.follower.is_refused());
+    assert_eq!(test.retry(), NOTHING);
+    assert_eq!(
+        test.followed(at(3), Missed::NotAsked),
+        ["restart 7/3", "admit 1 at 3 from the copy", "admit 2 at 3 from the copy"]
+    );
+    let mut test = Test::reading();
+    test.follow_refused();
+    test.follower.abandon(EngineTicket(1));
+    assert!(!test.follower.is_refused(), "nobody needs it");
+    assert_eq!((test.retry(), test.join(2, None)), (vec![], vec!["follow None".into()]));
+}
+
+#[test]
+fn members_of_a_room_that_is_not_followed_any_more_stay_at_their_place() {
+    let mut test = Test::live(3);
+    test.room.held.push(2);
+    assert_eq!(test.join(2, Some(1)), ["read 2 since 1"]);
+    assert_eq!(test.entry(5), ["follow Some(3)"]);
+    assert_eq!(test.follow_refused(), NOTHING);
+    assert!(test.follower.is_refused());
+    assert_eq!(test.entry(6), NOTHING, "it may be followed nevertheless");
+    assert_eq!(test.join(3, Some(2)), ["admit 3 at 3 from the copy"]);
+    assert_eq!(test.page(2, at(6), &[2, 3, 4, 5, 6]), NOTHING);
+    assert_eq!(test.retry(), ["follow Some(3)"]);
+    assert_eq!(test.followed(at(6), cut(&[4])), ["deliver 4", "follow Some(4)"]);
+    assert_eq!(test.follow_refused(), NOTHING);
+    assert_eq!(test.event(EngineEvent::Down), NOTHING);
+    assert_eq!(test.retry(), NOTHING, "there is no link to ask on");
+    assert_eq!(test.event(EngineEvent::Up), ["follow Some(4)"]);
+    assert_eq!(test.followed(at(6), all(&[5, 6])), ["deliver 5", "deliver 6", "read 2 since 1"]);
+}
+
+#[test]
+fn a_room_whose_follow_was_refused_is_left_for_certain() {
+    let mut test = Test::reading_since(3);
+    test.follow_refused();
+    assert_eq!(test.end(), (true, vec!["unfollow".into()]));
+    assert!(!test.follower.is_refused());
+    for mut test in [Test::cold(), Test::live(3), Test::lost(3)] {
+        assert_eq!((test.follow_refused(), test.follower.is_refused()), (vec![], false), "nobody waits for it");
+    }
+}
+
+#[test]
+fn a_join_whose_page_is_refused_is_not_answered_but_asked_about_again() {
+    let mut test = Test::live(3);
+    test.join(2, Some(1));
+    assert_eq!(test.read_refused(2), NOTHING);
+    assert!(test.follower.is_refused() && test.follower.is_live());
+    assert_eq!(test.entry(4), ["deliver 4"]);
+    assert_eq!(test.page(2, at(4), &[2, 3, 4]), NOTHING, "that is not its answer");
+    assert_eq!(test.retry(), ["read 2 since 1"]);
+    assert_eq!((test.follower.is_refused(), test.retry()), (false, vec![]));
+    assert_eq!(test.page(2, at(4), &[2, 3, 4]), ["admit 2 at 4 with [2 3 4]"]);
+    test.join(3, Some(1));
+    assert_eq!(test.entry(6), ["follow Some(4)"]);
+    assert_eq!((test.read_refused(3), test.follower.is_refused()), (vec![], false), "it is asked about soon");
+    assert_eq!(test.followed(at(6), all(&[5, 6])), ["deliver 5", "deliver 6", "read 3 since 1"]);
 }
 
 #[test]

@@ -113,7 +113,7 @@
 //! | [`explain`] | Accounts of connections, publications and rooms, for an operator's *why*. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], `tallies`, [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!
-//! For example: a publication gets its offset in `home/mod.rs` (`publish`), a slow connection is closed in
+//! For example: a publication gets its offset in `home/authority.rs` (`publish`), a slow connection is closed in
 //! `hub/slow_consumers.rs`, and a token is validated in `token/validate.rs`.
 #![no_std]
 #![forbid(unsafe_code)]

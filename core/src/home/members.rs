@@ -4,7 +4,7 @@ use super::hubs::Hubs;
 use crate::ids::{ClientId, ClientInfo};
 use crate::link::JoinId;
 use crate::map::{Keys, Map};
-use crate::names::UserId;
+use crate::names::{RoomName, UserId};
 use crate::node::ShardId;
 use crate::wire::shapes::least_member_bytes;
 use alloc::sync::Arc;
@@ -50,6 +50,22 @@ pub(crate) struct Member {
     pub is_return: bool,
     /// Its number among all members that there have been, which [`Members::insert`] gives it.
     arrival: u32,
+}
+
+/// A member whose hub was lost.
+#[derive(Clone, Debug, serde::Serialize)]
+#[cfg_attr(feature = "replay", derive(serde::Deserialize))]
+pub(crate) struct LostMember {
+    pub room: RoomName,
+    pub hub: ShardId,
+    pub client: ClientId,
+    pub join: JoinId,
+}
+
+/// A member that was removed, and the log of its room while others are there.
+pub(crate) struct LeftRoom {
+    pub member: Member,
+    pub at: Option<u32>,
 }
 
 impl Member {

@@ -1,7 +1,7 @@
 //! The bound of a user's connections, which are the members of the user's personal room.
 
-use super::members::Member;
-use super::{Home, LeftRoom};
+use super::Home;
+use super::members::{LeftRoom, Member};
 use crate::config::{Config, UserLimit};
 use crate::error::{Error, ErrorCode};
 use crate::limits::{Limit, Limits};

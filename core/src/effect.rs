@@ -2,6 +2,7 @@
 
 use crate::api::Reply;
 use crate::close::{CloseCause, CloseReason};
+use crate::engine::EngineRequest;
 use crate::error::Error;
 use crate::ids::ConnId;
 use crate::input::CallId;
@@ -64,6 +65,8 @@ pub enum Effect {
         /// The message.
         message: LinkMessage,
     },
+    /// A request to the engine, first in, first out. Its events come in as [`crate::Input::Engine`].
+    Engine(Box<EngineRequest>),
 }
 
 /// The end of a connection.

@@ -4,6 +4,7 @@ use crate::admission::route::Target;
 use crate::api::Command;
 use crate::close::CloseCause;
 use crate::config::Config;
+use crate::engine::EngineEvent;
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::LinkMessage;
@@ -186,6 +187,9 @@ pub enum Input {
         /// The shard that was lost.
         shard: ShardId,
     },
+    /// An event of the engine, for a shard whose rooms follow one, first in, first out: see [`crate::Effect::Engine`].
+    #[serde(skip)]
+    Engine(EngineEvent),
 }
 
 impl Input {
@@ -211,6 +215,7 @@ impl Input {
             | Self::Call { .. }
             | Self::Link { .. }
             | Self::ShardLost { .. }
+            | Self::Engine(_)
             | Self::Configured { .. }
             | Self::Canary { .. }
             | Self::CanaryHeard

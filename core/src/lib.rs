@@ -50,6 +50,7 @@
 //!         Effect::Event(_) => {}                  // a room was occupied, a user came online, ...
 //!         Effect::Step(_) => {}                   // a line in a log, where the configuration asks for it
 //!         Effect::Link { .. } => {}               // hand it to another shard of the node, if there is one
+//!         Effect::Engine(_) => {}                 // ask the engine that the rooms follow, if they follow one
 //!     }
 //! }
 //!
@@ -94,7 +95,7 @@
 //! | `shard`, `input`, `effect`, `step` | The machine, what goes in and what comes out. |
 //! | `connection` | One connection: its phases, its outbox of frames, its deadlines, its unfinished input. |
 //! | `hub` | The connections of a shard: who is admitted, who is in which room and belongs to which user, fan-out, slow consumers, commands, calls, turns. |
-//! | `home` | The rooms: the log that orders a room's publications, its members, the users who are absent, idempotency keys. |
+//! | `home` | The rooms: the log that orders a room's publications, its members, the users who are absent, idempotency keys; or in `home/replica` the copies of logs that an engine orders. |
 //! | `link`, `node` | The messages between hubs and homes, and the shards of a node: which of them has the home of a room. |
 //! | `publication` | Drafts, publications, positions, and what is read of a log. |
 //! | `protocol` | The client protocols, from text to commands and from results to text. |
@@ -108,7 +109,7 @@
 //! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
 //! | [`input_log`] | Records of what goes into a shard, with filler for payloads, and their replay. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
-//! | [`engine`] | The contract with a store that several nodes share, and the follower of one of its rooms. Nothing uses them yet but the simulator. |
+//! | [`engine`] | The contract with a store that several nodes share, and the follower of one of its rooms. No server has one yet. |
 //! | [`redis`] | The protocol that is spoken with a Redis server, and the scripts that it is to run. Nothing uses them yet but the simulator. |
 //! | [`explain`] | Accounts of connections, publications and rooms, for an operator's *why*. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], `tallies`, [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |

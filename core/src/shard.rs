@@ -141,6 +141,16 @@ impl Shard {
         shard
     }
 
+    /// Has the rooms follow an engine, whose link is down, instead of ordering them here. Nothing has happened to the shard yet. Such
+    /// a shard has no input log: the state of its followers is not written.
+    ///
+    /// Members and presence are those of this node alone, and commands for users reach its own connections.
+    #[must_use]
+    pub fn following_engine(mut self) -> Self {
+        self.home.follow_engine();
+        self
+    }
+
     /// Writes the state between two calls in at most so many bytes, with filler for tokens but in messages that wait. This shard
     /// goes on like one that has read it: the order of vacant places, which their tables do not tell, begins anew in both. O(n)
     /// in the state.
@@ -255,7 +265,8 @@ impl Shard {
     /// Returns `true` when members of lost hubs, or users whose absence was over, have not left yet, or logs are not within
     /// the configuration yet.
     fn has_home_work(&self) -> bool {
-        self.absences_due.is_some() || self.home.has_lost_members() || self.home.is_unadjusted()
+        let is_behind = self.home.has_replica_work();
+        self.absences_due.is_some() || self.home.has_lost_members() || self.home.is_unadjusted() || is_behind
     }
 
     /// Whether a connection may have been given a quarter of `outbox_frames` or `outbox_bytes` since [`Shard::all_offered`]. No
@@ -319,7 +330,7 @@ impl Shard {
     pub fn audit(&self) {
         self.hub.audit();
         self.home.audit(&self.config);
-        if self.hub.node.shards().len() == 1 {
+        if self.hub.node.shards().len() == 1 && !self.home.awaits_engine() {
             Self::audit_node(&[self]);
         }
         let gauges = self.hub.gauges();
@@ -398,8 +409,7 @@ impl Shard {
     /// Returns the account of a room. O(1).
     #[must_use]
     pub fn explain_room(&self, room: &RoomName) -> RoomAccount {
-        let account =
-            self.home.room_account(room, self.config.policy(room), self.config.limits.log_memory, self.hub.now());
+        let account = self.home.room_account(room, &self.config, self.hub.now());
         RoomAccount { followed_to: self.hub.followed_to(room), ..account }
     }
 
@@ -476,18 +486,37 @@ impl Shard {
         match self.hub.for_home.take() {
             Some(ForHome::Request(hub, request)) => {
                 self.home.handle(now, hub, request, &self.config);
+                self.ask_engine();
                 return self.run_turn(now);
             }
             Some(ForHome::Tick) => {
                 self.home.tick(now, &self.config);
+                self.ask_engine();
                 self.absences_due = Some(now);
             }
-            Some(ForHome::ShardLost(shard)) => self.home.lose_hub(shard),
+            Some(ForHome::ShardLost(shard)) => {
+                self.home.lose_hub(shard);
+                if self.home.replica.is_some() {
+                    self.home.tidy(now, &self.config);
+                    self.ask_engine();
+                }
+            }
+            Some(ForHome::Engine(event)) => {
+                self.home.on_engine_event(now, event, &self.config);
+                self.ask_engine();
+            }
             Some(ForHome::Configured(config)) => self.reconfigure(*config),
             None => {}
         }
         self.run_turn(now);
         self.do_home_work(now);
+    }
+
+    /// Hands over what the home asks of an engine.
+    #[cold]
+    fn ask_engine(&mut self) {
+        let requests = self.home.replica.as_mut().map(|replica| replica.requests.drain(..));
+        self.hub.effects.extend(requests.into_iter().flatten().map(|request| Effect::Engine(Box::new(request))));
     }
 
     /// Carries messages between hub and home, first in, first out, until neither has anything left to do. Those for another
@@ -505,6 +534,9 @@ impl Shard {
                 let home = request.home(self.hub.node);
                 if home == self.id() {
                     self.home.handle(now, home, request, &self.config);
+                    if self.home.replica.is_some() {
+                        self.ask_engine();
+                    }
                 } else {
                     self.send(home, LinkContent::Request(request));
                 }
@@ -521,6 +553,12 @@ impl Shard {
         while self.has_home_work() && !self.hub.has_done_enough() {
             if let Some(places) = self.home.adjust_next(&self.config) {
                 self.hub.visit(places);
+                continue;
+            }
+            if self.home.do_replica_work(now, &self.config) {
+                self.hub.visit(1);
+                self.ask_engine();
+                self.run_turn(now);
                 continue;
             }
             let is_one = self.home.remove_lost_member(now, &self.config)
@@ -559,7 +597,7 @@ impl Shard {
                 .collect(),
             ages_out: log.ages_out(self.config.policy(&log.name).history_age).time(),
             touched: log.touched_at(),
-            forgotten_at: log.forgotten_at(self.config.limits.log_memory).time(),
+            forgotten_at: log.forgotten_at(self.home.memory(&log.name, &self.config)).time(),
             idle_order: log.eviction_order(),
             members: log.members.clients().collect(),
         }

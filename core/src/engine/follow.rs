@@ -112,6 +112,11 @@ impl RoomFollower {
         matches!(self.state, FollowerState::Live(_))
     }
 
+    /// Returns `true` when [`EngineRequest::Follow`] is not answered.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.state, FollowerState::Reading { .. })
+    }
+
     /// Returns `true` when there are joins that are not answered.
     #[must_use]
     pub fn has_joins(&self) -> bool {
@@ -188,8 +193,8 @@ impl RoomFollower {
             EngineEvent::Followed { result: Err(_), .. } => self.not_followed(room),
             EngineEvent::Entry { publication, .. } => self.entry(publication, room),
             EngineEvent::Read { ticket, result, .. } => self.read(ticket, result, room),
-            // Who appends waits for it, and nobody else: the publication itself comes like any other.
-            EngineEvent::Appended { .. } => {}
+            // Those are for who asks, and for the copy: a publication itself comes like any other.
+            EngineEvent::Appended { .. } | EngineEvent::Forgotten { .. } | EngineEvent::Removed { .. } => {}
         }
     }
 

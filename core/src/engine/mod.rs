@@ -16,8 +16,10 @@
 //!    room at that time, in its place among the others, and is in no answer: it may be missed unnoticed, and a client that
 //!    changes from one home to another may get it from both.
 //!
-//! [`follow`] is the machine that follows one room over such a link. No server uses it yet: the simulator searches what becomes
-//! of it.
+//! A home asks for all its rooms at once when a link begins, a turn's worth in each turn: it is the link that asks the engine in
+//! batches. [`follow`] is the machine that follows one room over such a link, and a shard that was made by
+//! [`Shard::following_engine`](crate::Shard::following_engine) has one for each of its rooms. No server has an engine yet: the
+//! simulator tries what becomes of both.
 
 pub mod follow;
 
@@ -54,6 +56,17 @@ pub enum EngineRequest {
         room: RoomName,
         /// The draft.
         draft: Arc<Draft>,
+        /// The idempotency key. Where the room has a publication with it, nothing is appended, and the answer has the position
+        /// of that one.
+        key: Option<String>,
+    },
+    /// Removes what the log of a room retains. Its position stays. All who follow the room are told
+    /// [`EngineEvent::Removed`], in one order with publications. Answered by [`EngineEvent::Forgotten`].
+    Forget {
+        /// The number of the request.
+        ticket: EngineTicket,
+        /// The room.
+        room: RoomName,
     },
     /// Reads the log of a room. Answered by [`EngineEvent::Read`].
     Read {
@@ -94,6 +107,18 @@ pub enum EngineEvent {
         ticket: EngineTicket,
         /// The position of the publication. Without a place in the log its offset is 0, and its epoch means nothing.
         result: Result<LogPosition, EngineError>,
+    },
+    /// What the log of a room that is followed had retained was removed.
+    Removed {
+        /// The room.
+        room: RoomName,
+    },
+    /// What a log had retained was removed, or that is refused.
+    Forgotten {
+        /// The number of the request.
+        ticket: EngineTicket,
+        /// Nothing, or the refusal.
+        result: Result<(), EngineError>,
     },
     /// A log was read, or that is refused.
     Read {

@@ -21,7 +21,7 @@ impl Home {
         let mut armed = 0;
         for (at, log) in &self.logs {
             assert_eq!(self.find(&log.name), Some(index(at)), "G3: a log is found by its name");
-            let is_kept = log.is_numbered() || !log.members.is_empty();
+            let is_kept = log.is_numbered() || !log.members.is_empty() || self.follows(&log.name);
             assert!(is_kept, "G3: the log of {:?} is kept without members and offsets", log.name);
             let idle = log.idle_order.is_some_and(|place| self.idle.holds(index(at), place));
             assert_eq!(idle, log.members.is_empty(), "G3: exactly the logs without members are idle");
@@ -31,7 +31,7 @@ impl Home {
                 "G3: an idle log is at its position in the order of eviction"
             );
             if is_adjusted {
-                assert_eq!(log.armed.deadline(), Self::deadline(log, config), "G6: the deadline of a log is armed");
+                assert_eq!(log.armed.deadline(), self.deadline(log, config), "G6: the deadline of a log is armed");
                 log.audit_bounds(config);
             }
             if log.armed.deadline().is_set() {
@@ -53,6 +53,7 @@ impl Home {
             let is_back = self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(&former.user));
             assert!(!is_back, "G2: a user who is in a room is not absent from it");
         }
+        self.audit_replica();
         self.charges.audit(self.logs().flat_map(Log::publications).map(|publication| &publication.draft));
         self.fullness.audit(self.logs.iter().map(|(at, log)| (index(at), log.bytes())));
     }

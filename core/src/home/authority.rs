@@ -58,17 +58,7 @@ impl Home {
         let offset = log.next_offset();
         let position = log.position();
         let publication = Arc::new(Publication { epoch: position.epoch, offset, prev, draft });
-        if config.keeps_history(room) {
-            // What a lowered limit leaves above it is dropped over several turns, not by whoever publishes next.
-            let most = config.limits.history_bytes.max(self.charges.bytes());
-            log.retain(now, Arc::clone(&publication), config, &mut self.charges);
-            self.update_fullness(at);
-            self.enforce_history_bytes(now, at, most, config);
-        } else if log.retains() {
-            // A reload has ended the history of the room, and has not come to its log yet: what is retained has no hole.
-            log.drop_all(&mut self.charges);
-            self.update_fullness(at);
-        }
+        self.retain(now, at, &publication, config);
         if found.is_none() && !self.logs[at as usize].retains() {
             self.evict_log(at);
             return self.deliver_unlogged(room, None, Draft { skip_history: true, ..publication.draft.clone() });
@@ -81,6 +71,23 @@ impl Home {
         self.touch(now, at);
         self.evict_or_arm(now, at, config);
         Some(position)
+    }
+
+    /// Has the log retain its newest publication, as the policy of the room says.
+    #[inline]
+    pub(super) fn retain(&mut self, now: Instant, at: u32, publication: &Arc<Publication>, config: &Config) {
+        let log = &mut self.logs[at as usize];
+        if config.keeps_history(&log.name) {
+            // What a lowered limit leaves above it is dropped over several turns, not by whoever publishes next.
+            let most = config.limits.history_bytes.max(self.charges.bytes());
+            log.retain(now, Arc::clone(publication), config, &mut self.charges);
+            self.update_fullness(at);
+            self.enforce_history_bytes(now, at, most, config);
+        } else if log.retains() {
+            // A reload has ended the history of the room, and has not come to its log yet: what is retained has no hole.
+            log.drop_all(&mut self.charges);
+            self.update_fullness(at);
+        }
     }
 
     /// Returns `true` when a log may begin with this draft in a room without members: it will be retained, and the

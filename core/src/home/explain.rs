@@ -1,24 +1,23 @@
 //! Accounts of rooms and publications, derived from the logs: nothing is changed.
 
 use super::{Home, Log};
+use crate::config::Config;
 use crate::explain::{PublicationAccount, RoomAccount, UnknownPublication};
 use crate::names::RoomName;
-use crate::policy::Policy;
 use crate::time::Instant;
-use core::time::Duration;
 
 impl Home {
-    /// The account of a room whose home this is. `log_memory` is that of the limits.
-    pub fn room_account(&self, room: &RoomName, policy: &Policy, log_memory: Duration, now: Instant) -> RoomAccount {
+    /// The account of a room whose home this is.
+    pub fn room_account(&self, room: &RoomName, config: &Config, now: Instant) -> RoomAccount {
         let log = self.find(room).map(|at| &self.logs[at as usize]);
         RoomAccount {
             room: room.clone(),
-            policy: policy.clone(),
+            policy: config.policy(room).clone(),
             members: log.map_or(0, |log| log.members.len()),
             users: log.map_or(0, |log| log.members.users()),
             absent: self.absences.count(room),
             followed_to: None,
-            log: log.map(|log| log.account(log_memory, now)),
+            log: log.map(|log| log.account(self.memory(room, config), now)),
         }
     }
 

@@ -48,8 +48,20 @@ struct Retained {
     publication: Arc<Publication>,
 }
 
+/// The time for which a log without members is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LogMemory {
+    /// So long after its last use, and while it retains anything: nobody else has it.
+    Own(Duration),
+    /// So long after its last member has left, whatever it retains: an engine has it.
+    OfCopy(Duration),
+}
+
 /// The count of a reason for which what was missed is not sent.
 type Unrecovered = fn(&mut Recoveries) -> &mut u64;
+
+/// The publications that a client has missed, or the count of the reason for which they are not sent.
+type Missed = Result<Vec<Arc<Publication>>, Unrecovered>;
 
 impl Log {
     /// Creates an empty log for this room, with offset 0.
@@ -162,19 +174,29 @@ impl Log {
                 publications.reverse();
                 Ok(Replayed { recovered: None, publications })
             }
-            Replay::Since { epoch, offset, or_refuse } => match self.missed(epoch, *offset, limits) {
-                Ok(publications) => {
-                    counts.recovered += 1;
-                    Ok(Replayed { recovered: Some(true), publications })
+            Replay::Since { epoch, offset, or_refuse } => {
+                Self::recover(self.missed(epoch, *offset, limits), *or_refuse, counts)
+            }
+        }
+    }
+
+    /// Returns what was missed, or that it is not available.
+    ///
+    /// # Errors
+    /// Returns 112 when it is not, and the request is to refuse in that case.
+    pub fn recover(missed: Missed, or_refuse: bool, counts: &mut Recoveries) -> Result<Replayed, Error> {
+        match missed {
+            Ok(publications) => {
+                counts.recovered += 1;
+                Ok(Replayed { recovered: Some(true), publications })
+            }
+            Err(why) => {
+                *why(counts) += 1;
+                if or_refuse {
+                    return Err(ErrorCode::Unrecoverable.into());
                 }
-                Err(why) => {
-                    *why(counts) += 1;
-                    if *or_refuse {
-                        return Err(ErrorCode::Unrecoverable.into());
-                    }
-                    Ok(Replayed { recovered: Some(false), publications: Vec::new() })
-                }
-            },
+                Ok(Replayed { recovered: Some(false), publications: Vec::new() })
+            }
         }
     }
 
@@ -184,25 +206,45 @@ impl Log {
     /// Returns the count of such failures: the position is of another epoch, `offset` is the name of neither a retained
     /// publication, nor of the one before the oldest, nor the top, or what follows exceeds a reply's bounds (`reply_messages`,
     /// `reply_bytes`).
-    fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Result<Vec<Arc<Publication>>, Unrecovered> {
-        let first = self.retained.partition_point(|retained| retained.publication.offset <= offset);
-        let next = self.retained.get(first).map(|retained| retained.publication.prev);
-        let is_named = next.unwrap_or(self.top) == offset;
-        let known = epoch.is_empty() || *epoch == *EpochText::of(self.epoch);
-        if !known {
+    fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Missed {
+        let first = self.after(offset);
+        if !self.is_epoch(epoch) {
             return Err(|counts| &mut counts.other_epoch);
         }
-        if !is_named {
+        let Some(first) = first else {
             return Err(|counts| &mut counts.not_retained);
-        }
+        };
         if self.retained.len() - first > limits.reply_messages {
             return Err(|counts| &mut counts.too_much);
         }
         let missed = self.retained.range(first..);
-        let missed = Replayed {
-            recovered: None,
-            publications: missed.map(|retained| Arc::clone(&retained.publication)).collect(),
-        };
+        Self::within_reply(missed.map(|retained| Arc::clone(&retained.publication)).collect(), limits)
+    }
+
+    /// Returns `true` when this is the name of a retained publication, of the one before the oldest, or of the newest, so that
+    /// all that follows it is known. An empty epoch is any.
+    pub fn names(&self, epoch: &str, offset: u64) -> bool {
+        self.is_epoch(epoch) && self.after(offset).is_some()
+    }
+
+    fn is_epoch(&self, epoch: &str) -> bool {
+        epoch.is_empty() || *epoch == *EpochText::of(self.epoch)
+    }
+
+    /// Returns the place of the first retained publication after this offset; `None` when that is the name of nothing that the
+    /// log knows.
+    fn after(&self, offset: u64) -> Option<usize> {
+        let first = self.retained.partition_point(|retained| retained.publication.offset <= offset);
+        let next = self.retained.get(first).map(|retained| retained.publication.prev);
+        (next.unwrap_or(self.top) == offset).then_some(first)
+    }
+
+    /// Returns what was missed if it fits into a reply.
+    pub fn within_reply(publications: Vec<Arc<Publication>>, limits: &Limits) -> Missed {
+        if publications.len() > limits.reply_messages {
+            return Err(|counts| &mut counts.too_much);
+        }
+        let missed = Replayed { recovered: None, publications };
         if replayed_bytes(&missed) > limits.reply_bytes {
             return Err(|counts| &mut counts.too_much);
         }
@@ -220,14 +262,8 @@ impl Log {
             return Err(ErrorCode::Unrecoverable.into());
         }
         let most = query.limit.most().min(limits.reply_messages);
-        // The first publication needs no comma.
-        let mut left = limits.reply_bytes.saturating_add(1);
-        let fits = |publication: &&Arc<Publication>| {
-            let bytes = publication_bytes(publication) + 1;
-            let fits = bytes <= left;
-            left = left.saturating_sub(bytes);
-            fits
-        };
+        let mut is_within = fitting(limits);
+        let fits = |publication: &&Arc<Publication>| is_within(publication);
         let all = self.retained.iter().map(|retained| &retained.publication);
         let publications = if query.reverse {
             let below = since.map_or(u64::MAX, |since| since.offset);
@@ -244,8 +280,41 @@ impl Log {
         Ok(LogPage { publications, position: Some(self.position()) })
     }
 
+    /// Returns the newest publications in ascending order, of a list that begins with the newest, as many as [`Log::page`] would.
+    pub fn newest_of(newest: Vec<Arc<Publication>>, most: usize, limits: &Limits) -> Vec<Arc<Publication>> {
+        let newest = newest.into_iter().take(most.min(limits.reply_messages));
+        let mut publications: Vec<_> = newest.take_while(fitting(limits)).collect();
+        publications.reverse();
+        publications
+    }
+
+    /// Cuts a page that was read elsewhere where [`Log::page`] would.
+    pub fn cut(page: LogPage, query: &HistoryQuery, limits: &Limits) -> LogPage {
+        let publications = page.publications.into_iter().take(query.limit.most().min(limits.reply_messages));
+        LogPage { publications: publications.take_while(fitting(limits)).collect(), position: page.position }
+    }
+
+    /// Returns `true` when so many of the newest publications, or all that there are, are retained here.
+    pub fn has_newest(&self, most: usize) -> bool {
+        let before = self.retained.front().map_or(self.top, |oldest| oldest.publication.prev);
+        self.retained.len() >= most || before == 0
+    }
+
+    /// Begins the log anew at a position that another log has come to, with nothing retained.
+    pub fn begin_at(&mut self, position: LogPosition, charges: &mut Charges) {
+        self.drop_all(charges);
+        (self.epoch, self.top) = (position.epoch, position.offset);
+    }
+
+    /// Takes the offset of the next publication of the log that this one is the copy of.
+    pub fn go_on_to(&mut self, publication: &Publication) {
+        let is_next = publication.epoch == self.epoch && publication.prev == self.top;
+        assert!(is_next, "G5: a copy gets what follows its newest");
+        self.top = publication.offset;
+    }
+
     /// Returns the account of the log.
-    pub fn account(&self, memory: Duration, now: Instant) -> LogAccount {
+    pub fn account(&self, memory: LogMemory, now: Instant) -> LogAccount {
         let oldest = self.retained.front();
         LogAccount {
             epoch: EpochText::of(self.epoch).into(),
@@ -298,12 +367,14 @@ impl Log {
         self.touched.0
     }
 
-    /// Returns the time at which the log is evicted; none while it has a member or retains a publication.
-    pub fn forgotten_at(&self, memory: Duration) -> Deadline {
-        match (self.members.is_empty() && self.retained.is_empty(), self.is_numbered()) {
-            (true, true) => self.touched.0.after(memory).into(),
-            (true, false) => Instant::default().into(),
+    /// Returns the time at which the log is evicted; none while it has a member, or retains a publication and is no copy.
+    pub fn forgotten_at(&self, memory: LogMemory) -> Deadline {
+        match (self.members.is_empty(), memory) {
             (false, _) => Deadline::NONE,
+            (true, LogMemory::OfCopy(linger)) => self.touched.0.after(linger).into(),
+            (true, LogMemory::Own(_)) if self.retains() => Deadline::NONE,
+            (true, LogMemory::Own(memory)) if self.is_numbered() => self.touched.0.after(memory).into(),
+            (true, LogMemory::Own(_)) => Instant::default().into(),
         }
     }
 
@@ -340,6 +411,18 @@ impl Log {
             self.publications().map(|publication| publication.draft.bytes()).sum::<usize>(),
             "G8: a log counts its bytes"
         );
+    }
+}
+
+/// Returns the test whether one more publication fits into a reply, for as long as all have.
+fn fitting(limits: &Limits) -> impl FnMut(&Arc<Publication>) -> bool {
+    // The first publication needs no comma.
+    let mut left = limits.reply_bytes.saturating_add(1);
+    move |publication| {
+        let bytes = publication_bytes(publication) + 1;
+        let fits = bytes <= left;
+        left = left.saturating_sub(bytes);
+        fits
     }
 }
 

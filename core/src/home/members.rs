@@ -1,11 +1,12 @@
 //! The members of one room, the number of their users, and a lower bound of the encoded size of a list of them.
 
 use super::hubs::Hubs;
-use crate::ids::{ClientId, ClientInfo};
-use crate::link::JoinId;
+use crate::ids::{ClientId, ClientInfo, ConnId};
+use crate::link::{JoinId, Ticket};
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
 use crate::node::ShardId;
+use crate::publication::Replay;
 use crate::wire::shapes::least_member_bytes;
 use alloc::sync::Arc;
 
@@ -60,6 +61,16 @@ pub(crate) struct LostMember {
     pub hub: ShardId,
     pub client: ClientId,
     pub join: JoinId,
+}
+
+/// A connection that is to become a member of a room, and what it asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Joining {
+    pub conn: ConnId,
+    pub ticket: Ticket,
+    pub member: Member,
+    pub room: RoomName,
+    pub replay: Replay,
 }
 
 /// A member that was removed, and the log of its room while others are there.
@@ -123,6 +134,12 @@ impl Members {
     /// Returns `true` when this client is a member.
     pub fn has(&self, client: ClientId) -> bool {
         self.by_client.contains_key(&client)
+    }
+
+    /// Returns `true` when the client of this member is one by a later join of the same hub.
+    pub fn has_later(&self, member: &Member) -> bool {
+        let known = self.by_client.get(&member.info.client);
+        known.is_some_and(|known| known.hub == member.hub && known.join.0 > member.join.0)
     }
 
     /// Returns the member that has been in the list for the longest, with its hub and its join. O(n) in the members.

@@ -1,15 +1,15 @@
 //! The members of rooms: who joins, leaves, is absent for a while, and is listed.
 
-use super::members::{LeftRoom, LostMember, Member, Members};
+use super::members::{Joining, LeftRoom, LostMember, Member, Members};
 use super::{Home, Log};
 use crate::config::Config;
 use crate::error::{Error, ErrorCode};
-use crate::ids::{ClientId, ClientInfo, ConnId};
+use crate::ids::{ClientId, ClientInfo};
 use crate::limits::Limit;
 use crate::link::{HomeEvent, JoinId, LeaveReason, PresenceQuery, Ticket};
 use crate::names::{RoomName, UserId};
 use crate::node::ShardId;
-use crate::publication::Replay;
+use crate::publication::Replayed;
 use crate::time::Instant;
 use alloc::format;
 use alloc::sync::Arc;
@@ -25,6 +25,7 @@ impl Home {
         let mut lost: Vec<_> = self.logs().flat_map(of_log).collect();
         // The order must not depend on that of slots in memory.
         lost.sort_unstable_by(|(room, client, _), (other, another, _)| (room, client).cmp(&(other, another)));
+        self.forget_hub(hub);
         for (asker, answer) in self.errands.lose_hub(hub) {
             self.outgoing.tell(asker, answer);
         }
@@ -45,36 +46,52 @@ impl Home {
         !self.lost.is_empty()
     }
 
-    pub(super) fn join(
-        &mut self,
-        now: Instant,
-        (conn, ticket): (ConnId, Ticket),
-        mut member: Member,
-        room: RoomName,
-        replay: &Replay,
-        config: &Config,
-    ) -> Result<(), Error> {
-        let (hub, join, info) = (member.hub, member.join, Arc::clone(&member.info));
-        let found = self.find(&room);
+    /// Makes a connection a member, if it may be one and can be given what it asks for.
+    #[inline]
+    pub(super) fn join(&mut self, now: Instant, joining: Joining, config: &Config) -> Result<(), Error> {
+        let found = self.may_join(&joining, config)?;
+        let (room, replay) = (&joining.room, &joining.replay);
+        let (at, replay) = match found {
+            Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits, &mut self.recoveries)?),
+            None => {
+                let log = self.new_log(room);
+                let replay = log.replay(replay, &config.limits, &mut self.recoveries)?;
+                (self.insert(log), replay)
+            }
+        };
+        self.enter(now, at, joining, replay, config);
+        Ok(())
+    }
+
+    /// Returns the log of the room, if there is one.
+    ///
+    /// # Errors
+    /// The limit for which the connection cannot be a member.
+    // Called, this and `enter` would cost a join 1 % of its instructions.
+    #[inline(always)]
+    pub(super) fn may_join(&mut self, joining: &Joining, config: &Config) -> Result<Option<u32>, Error> {
+        let room = &joining.room;
+        let found = self.find(room);
         let is_empty = found.is_none_or(|at| self.logs[at as usize].members.is_empty());
         if is_empty && self.with_members >= config.limits.logs && !room.is_of_canary() {
             let words = format!("too many rooms on this node; at most {} may have members", config.limits.logs);
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, &words));
         }
         if room.is_reserved() {
-            self.admit_to_user(found, &room, &member, config)?;
+            self.admit_to_user(found, room, &joining.member, config)?;
         }
-        let (at, replay) = match found {
-            Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits, &mut self.recoveries)?),
-            None => {
-                let log = self.new_log(&room);
-                let replay = log.replay(replay, &config.limits, &mut self.recoveries)?;
-                (self.insert(log), replay)
-            }
-        };
+        Ok(found)
+    }
+
+    /// Makes a connection that may join a member, at the position of the log, and tells of it.
+    #[inline(always)]
+    pub(super) fn enter(&mut self, now: Instant, at: u32, joining: Joining, replay: Replayed, config: &Config) {
+        let Joining { conn, ticket, mut member, room, .. } = joining;
+        let (hub, join, info) = (member.hub, member.join, Arc::clone(&member.info));
         // A newcomer is not told of what was before.
         let former = self.absences.end(&room, &info.user);
         let log = &mut self.logs[at as usize];
+        let is_empty = log.members.is_empty();
         member.was_absent = former.is_some();
         let before = log.members.insert(member);
         let is_there = before.as_ref().is_some_and(|before| before.join == join);
@@ -102,7 +119,6 @@ impl Home {
         if room.is_reserved() {
             self.displace_oldest(now, &room, config);
         }
-        Ok(())
     }
 
     /// Removes the member of this join. Returns it, or `None` when there is no such member.
@@ -189,8 +205,9 @@ impl Home {
     /// Replaces a member's info. Other members are notified only when the user changes: with the same user the room has
     /// the same members as before.
     pub(super) fn rename(&mut self, room: &RoomName, (hub, join): (ShardId, JoinId), info: Arc<ClientInfo>) {
-        let Some(at) = self.find(room) else { return };
-        let Some(before) = self.logs[at as usize].members.rename(hub, join, &info) else { return };
+        let found = self.find(room);
+        let before = found.and_then(|at| self.logs[at as usize].members.rename(hub, join, &info));
+        let Some((at, before)) = found.zip(before) else { return self.rename_joining(room, (hub, join), &info) };
         if before.user != info.user {
             self.end_absence(room, &info.user);
             self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&before) });

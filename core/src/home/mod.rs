@@ -1,4 +1,5 @@
-//! The home: the one place on a node that orders each room, with its log, its members and its presence.
+//! The home: the one place on a node that orders each room, with its log, its members and its presence. Where the node has an
+//! engine, that orders them, and the home has copies ([`replica`]).
 
 mod absences;
 mod adjust;
@@ -16,9 +17,10 @@ mod log;
 mod members;
 mod membership;
 mod outgoing;
+mod replica;
 mod user_limit;
 
-pub(crate) use log::Log;
+pub(crate) use log::{Log, LogMemory};
 pub(crate) use outgoing::Outgoing;
 
 use crate::config::Config;
@@ -34,6 +36,7 @@ use crate::tallies::{Evictions, Recoveries};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
 use absences::Absences;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -44,7 +47,8 @@ use errands::Errands;
 use fullness::Fullness;
 use idempotency::Idempotency;
 use idle::Idle;
-use members::{LostMember, Member};
+use members::{Joining, LostMember, Member};
+use replica::{LINGER, Replica};
 use slab::Slab;
 
 /// The logs and the members of all rooms.
@@ -87,6 +91,9 @@ pub(crate) struct Home {
     /// The first log that may not be within the configuration yet, and the end of those; `None` once all are.
     unadjusted: Option<Range<usize>>,
     bounds: WidestBounds,
+    /// The engine that orders the rooms; `None` where this home does. Neither is in a written state.
+    #[serde(skip)]
+    pub replica: Option<Box<Replica>>,
     /// The node, whose hubs carry out commands for users.
     pub node: Node,
     pub outgoing: Outgoing,
@@ -122,6 +129,7 @@ impl Home {
             lost: VecDeque::new(),
             unadjusted: None,
             bounds: WidestBounds::default(),
+            replica: None,
             node: Node::SINGLE,
             outgoing: Outgoing::new(ShardId::FIRST),
         }
@@ -138,7 +146,10 @@ impl Home {
         match request {
             HomeRequest::Join { ticket, conn, join, room, member, replay, is_return } => {
                 let member = Member::new(member, hub, join, is_return);
-                if let Err(error) = self.join(now, (conn, ticket), member, room, &replay, config) {
+                let joining = Joining { conn, ticket, member, room, replay };
+                if self.follows(&joining.room) {
+                    self.join_followed(now, joining, config);
+                } else if let Err(error) = self.join(now, joining, config) {
                     self.outgoing.tell(hub, HomeEvent::JoinRefused { ticket, error });
                 }
             }
@@ -148,9 +159,15 @@ impl Home {
                 }
             }
             HomeRequest::Rename { room, join, member } => self.rename(&room, (hub, join), member),
+            HomeRequest::Publish { ticket, room, draft, idempotency_key } if self.follows(&room) => {
+                self.append(hub, ticket, room, draft, idempotency_key);
+            }
             HomeRequest::Publish { ticket, room, draft, idempotency_key } => {
                 let position = self.publish_once(now, &room, draft, idempotency_key, config);
                 self.outgoing.tell(hub, HomeEvent::Published { ticket, position });
+            }
+            HomeRequest::History { ticket, room, query } if self.follows(&room) => {
+                self.read_engine(hub, ticket, room, query, config);
             }
             HomeRequest::History { ticket, room, query } => {
                 let result = self.history(&room, &query, config);
@@ -159,6 +176,9 @@ impl Home {
             HomeRequest::Presence { ticket, room, query } => {
                 let event = self.presence(ticket, &room, query);
                 self.outgoing.tell(hub, event);
+            }
+            HomeRequest::RemoveHistory { ticket, room } if self.follows(&room) => {
+                self.remove_history(hub, ticket, room);
             }
             HomeRequest::RemoveHistory { ticket, room } => {
                 if let Some(at) = self.find(&room) {
@@ -174,6 +194,7 @@ impl Home {
                     self.outgoing.tell(asker, answer);
                 }
             }
+            HomeRequest::Reach { ticket, room } if self.follows(&room) => self.reach(hub, ticket, &room),
             HomeRequest::Reach { ticket, .. } => self.outgoing.tell(hub, HomeEvent::Reached { ticket }),
             HomeRequest::Count { ticket, .. } => {
                 let (rooms, users) = (self.with_members, self.users);
@@ -196,12 +217,16 @@ impl Home {
         lighter.sort_unstable_by_key(|at| self.logs[*at as usize].last_used());
         lighter.into_iter().for_each(|at| self.update_fullness(at));
         self.idempotency.tick(now);
+        if self.replica.is_some() {
+            self.tick_replica(now, config);
+        }
     }
 
     /// Returns the time at which [`Home::tick`] is due; `None` when nothing is timed.
     pub fn next_deadline(&self) -> Option<Instant> {
         let others = self.idempotency.next_deadline().into_iter().chain(self.absences.next_deadline());
-        self.timers.next().into_iter().chain(others).min()
+        let of_replica = self.replica.as_ref().and_then(|replica| replica.next_deadline());
+        self.timers.next().into_iter().chain(others).chain(of_replica).min()
     }
 
     /// Returns the logs, in no particular order.
@@ -318,7 +343,8 @@ impl Home {
 
     /// Evicts a log that has reached `log_memory`, otherwise arms its next deadline.
     fn evict_or_arm(&mut self, now: Instant, at: u32, config: &Config) {
-        if self.logs[at as usize].forgotten_at(config.limits.log_memory).is_due(now) {
+        let log = &self.logs[at as usize];
+        if log.forgotten_at(self.memory(&log.name, config)).is_due(now) {
             self.evict_log(at);
         } else {
             self.arm(at, config);
@@ -327,14 +353,20 @@ impl Home {
 
     /// Arms the next deadline of a log and updates its position in the order of eviction.
     fn arm(&mut self, at: u32, config: &Config) {
+        let log = &self.logs[at as usize];
+        let (deadline, place) = (self.deadline(log, config), log.eviction_order());
         let log = &mut self.logs[at as usize];
-        let (deadline, place) = (Self::deadline(log, config), log.eviction_order());
         self.timers.rearm(at, &mut log.armed, deadline);
         self.idle.set(at, &mut log.idle_order, place);
     }
 
-    fn deadline(log: &Log, config: &Config) -> Deadline {
-        log.ages_out(config.policy(&log.name).history_age).min(log.forgotten_at(config.limits.log_memory))
+    fn deadline(&self, log: &Log, config: &Config) -> Deadline {
+        log.ages_out(config.policy(&log.name).history_age).min(log.forgotten_at(self.memory(&log.name, config)))
+    }
+
+    /// Returns the time for which the log of a room is kept without members.
+    pub fn memory(&self, room: &RoomName, config: &Config) -> LogMemory {
+        if self.follows(room) { LogMemory::OfCopy(LINGER) } else { LogMemory::Own(config.limits.log_memory) }
     }
 
     fn evict_log(&mut self, at: u32) {
@@ -345,8 +377,10 @@ impl Home {
         self.by_name.swap_remove(&log.name);
         log.drop_all(&mut self.charges);
         self.fullness.set(at, 0);
-        if log.is_numbered() {
-            self.numbered -= 1;
+        self.numbered -= usize::from(log.is_numbered());
+        if self.follows(&log.name) {
+            self.copy_dropped(&log.name);
+        } else if log.is_numbered() {
             self.epochs.forget(&log.name);
         }
     }

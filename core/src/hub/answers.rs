@@ -44,6 +44,14 @@ impl Hub {
         }
     }
 
+    /// What was asked of the home was not done.
+    #[cold]
+    pub(super) fn failed(&mut self, ticket: Ticket, error: &Error) {
+        if let Some(asker) = self.complete(ticket) {
+            self.fail_asker(asker, error);
+        }
+    }
+
     /// The home has told who is in a room.
     pub(super) fn presence_read(&mut self, ticket: Ticket, members: Option<Vec<Arc<ClientInfo>>>) {
         let Some(asker) = self.complete(ticket) else { return };

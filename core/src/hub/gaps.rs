@@ -28,6 +28,13 @@ impl Hub {
         }
     }
 
+    /// The log of a room goes on at another position than its members have come to.
+    #[cold]
+    pub(super) fn restarted(&mut self, room: &RoomName, position: LogPosition) {
+        self.interrupt_members(room, None, true);
+        self.registry.set_position(room, position);
+    }
+
     /// The log of a room is at another position than the members of the room before this new one had come to: they have
     /// missed something.
     #[cold]

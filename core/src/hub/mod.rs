@@ -49,6 +49,7 @@ use crate::config::Config;
 use crate::connection::Conn;
 use crate::connection::refused::RefusedFrames;
 use crate::effect::{Change, Effect, Event};
+use crate::engine::EngineEvent;
 use crate::ids::{ClientId, ConnId, Slot};
 use crate::input::{Input, Lost, Violation};
 use crate::limits::Limit;
@@ -85,6 +86,8 @@ pub(crate) enum ForHome {
     Tick,
     /// A shard was lost, with its hub.
     ShardLost(ShardId),
+    /// An event of the engine that its rooms follow.
+    Engine(EngineEvent),
     /// The configuration changes.
     Configured(Box<Config>),
 }
@@ -303,6 +306,7 @@ impl Hub {
                 self.for_home = Some(ForHome::ShardLost(shard));
                 self.shard_lost(shard);
             }
+            Input::Engine(event) => self.for_home = Some(ForHome::Engine(event)),
             Input::Configured { config } => self.for_home = Some(ForHome::Configured(config)),
             Input::Tick => {
                 self.for_home = Some(ForHome::Tick);
@@ -324,6 +328,8 @@ impl Hub {
             HomeEvent::Displaced { room, client, join } => self.displaced(&room, client, join),
             HomeEvent::UserFull(room) => self.probe_members(&room),
             HomeEvent::Publication { room, publication } => self.receive(&room, &publication),
+            HomeEvent::Restarted { room, position } => self.restarted(&room, position),
+            HomeEvent::Failed { ticket, error } => self.failed(ticket, &error),
             HomeEvent::Published { ticket, position } => self.published(ticket, position),
             HomeEvent::History { ticket, result } => self.history_read(ticket, result),
             HomeEvent::Presence { ticket, members } => self.presence_read(ticket, members),

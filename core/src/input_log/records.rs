@@ -90,7 +90,7 @@ impl SeenEffect {
     /// this shard.
     pub(super) fn of(effect: &Effect) -> Option<Self> {
         Some(match effect {
-            Effect::Wake(_) | Effect::Step(_) | Effect::Link { .. } => return None,
+            Effect::Wake(_) | Effect::Step(_) | Effect::Link { .. } | Effect::Engine(_) => return None,
             Effect::ResumeReading(conn) => Self::ResumeReading(*conn),
             Effect::Authenticate { conn, .. } => Self::Authenticate(*conn),
             Effect::TokenRefused { conn, .. } => Self::TokenRefused(*conn),

@@ -6,6 +6,7 @@ mod world;
 mod api;
 mod calls;
 mod canary;
+mod engine;
 mod explain;
 mod figures;
 mod history_bounds;

@@ -3,6 +3,7 @@
 use parlor_core::admission::route::Routes;
 use parlor_core::api::json;
 use parlor_core::api::{Command, Reply};
+use parlor_core::engine::EngineRequest;
 use parlor_core::error::Error;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event, StepChange};
 use parlor_core::{Input, Json, Limits, LinkMessage, Now, Permissions, Shard, ShardId, Upgrade, VerifiedClaims, Who};
@@ -33,6 +34,8 @@ pub struct World {
     pub token: Option<String>,
     /// Messages for other shards.
     pub sent: VecDeque<(ShardId, LinkMessage)>,
+    /// Requests to the engine.
+    pub asked: VecDeque<EngineRequest>,
     clients: u8,
 }
 
@@ -91,6 +94,7 @@ pub fn with_shard(shard: Shard, clients: u8) -> World {
         address: None,
         token: None,
         sent: VecDeque::new(),
+        asked: VecDeque::new(),
         clients,
     }
 }
@@ -175,6 +179,7 @@ impl World {
                 Effect::Event(event) => self.events.push(*event),
                 Effect::Step(step) => self.steps.push(step.change),
                 Effect::Link { to, message } => self.sent.push_back((to, message)),
+                Effect::Engine(request) => self.asked.push_back(*request),
             }
         }
         self.shard.audit();

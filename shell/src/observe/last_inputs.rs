@@ -45,6 +45,7 @@ impl Observer for LastInputs {
             Input::Call { .. } => ("call", None, 0),
             Input::Link { .. } => ("link", None, 0),
             Input::ShardLost { .. } => ("shard lost", None, 0),
+            Input::Engine(_) => ("engine", None, 0),
             Input::Configured { .. } => ("configured", None, 0),
             Input::Tick => ("tick", None, 0),
             Input::Shutdown => ("shutdown", None, 0),

@@ -582,6 +582,7 @@ impl<T: Transport> Environment<T> {
             Effect::Event(event) => trace!(target: log::CONNECTIONS, seq = event.seq, change = ?event.change, "event"),
             Effect::Step(_) => {}
             Effect::Link { to, .. } => unreachable!("the node has one shard, and this is for shard {to}"),
+            Effect::Engine(request) => unreachable!("the shard follows no engine, and asks one {request:?}"),
         }
         None
     }

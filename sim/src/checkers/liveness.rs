@@ -60,7 +60,7 @@ fn conn_of(effect: &Effect) -> Option<ConnId> {
         Effect::Authenticate { conn, .. } | Effect::TokenRefused { conn, .. } | Effect::Closed { conn, .. } => {
             Some(*conn)
         }
-        Effect::Reply { .. } | Effect::Event(_) | Effect::Step(_) | Effect::Link { .. } => None,
+        Effect::Reply { .. } | Effect::Event(_) | Effect::Step(_) | Effect::Link { .. } | Effect::Engine(_) => None,
     }
 }
 

@@ -141,6 +141,12 @@ impl ModelEngine {
         !self.links[site].sent.is_empty()
     }
 
+    /// Whether the site is sent each entry.
+    #[must_use]
+    pub fn is_followed(&self, site: usize) -> bool {
+        self.links[site].is_subscribed
+    }
+
     /// Whether there is a log.
     #[must_use]
     pub fn has_log(&self) -> bool {
@@ -175,6 +181,7 @@ impl ModelEngine {
                     ModelCommand::Append { ticket, content }
                 });
             }
+            EngineRequest::Forget { .. } => unreachable!("no site removes a history"),
             EngineRequest::Read { ticket, query, .. } => {
                 let since = query.since.as_ref().map_or(EntryName { epoch: 0, offset: 0 }, named);
                 link.commands.push_back(ModelCommand::ReadPage { ticket: ticket.0, since });

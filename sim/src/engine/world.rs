@@ -359,7 +359,7 @@ impl EngineWorld {
 
     fn publish(&mut self, site: usize, draft: Draft) {
         let (ticket, room) = (EngineTicket(APPENDS + u64::from(draft.data.bytes()[0])), self.room.clone());
-        self.engine.send(site, &EngineRequest::Append { ticket, room, draft: Arc::new(draft) });
+        self.engine.send(site, &EngineRequest::Append { ticket, room, draft: Arc::new(draft), key: None });
     }
 
     fn join(&mut self, number: usize, site: usize) -> Result<(), Failure> {

@@ -29,7 +29,7 @@ impl FollowerHome for TestRoom {
         self.told.push(match request {
             EngineRequest::Follow { since, .. } => format!("follow {:?}", since.map(|since| since.offset)),
             EngineRequest::Unfollow { .. } => "unfollow".into(),
-            EngineRequest::Append { .. } => "append".into(),
+            EngineRequest::Append { .. } | EngineRequest::Forget { .. } => panic!("no follower asks for this"),
             EngineRequest::Read { ticket, query, .. } => {
                 format!("read {} since {}", ticket.0, query.since.expect("a position").offset)
             }

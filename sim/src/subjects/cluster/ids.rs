@@ -47,6 +47,7 @@ pub(super) fn with_conn(mut input: Input, id: ConnId) -> Input {
         | Input::Shutdown
         | Input::Link { .. }
         | Input::ShardLost { .. }
+        | Input::Engine(_)
         | Input::Configured { .. }
         | Input::Canary { .. }
         | Input::CanaryHeard => {}
@@ -62,7 +63,7 @@ pub(super) fn of_effect(mut effect: Effect, id: impl Fn(ConnId) -> ConnId) -> Ef
             *conn = id(*conn);
         }
         Effect::Step(step) => step.conn = id(step.conn),
-        Effect::Reply { .. } | Effect::Event(_) | Effect::Link { .. } => {}
+        Effect::Reply { .. } | Effect::Event(_) | Effect::Link { .. } | Effect::Engine(_) => {}
     }
     effect
 }

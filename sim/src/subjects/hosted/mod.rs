@@ -248,6 +248,7 @@ impl Hosted {
             }
             Input::Call { command, .. } => drop(self.host.call(now, command)),
             Input::Link { .. } | Input::ShardLost { .. } => unreachable!("a host has one shard"),
+            Input::Engine(_) => unreachable!("it follows no engine"),
             Input::Canary { .. } | Input::CanaryHeard => unreachable!("the world asks for that by itself"),
             Input::Configured { config } => self.host.reconfigure(now, *config, TokenVerifier::new(Some(SECRET))),
             Input::Tick => self.host.tick(now),

@@ -65,6 +65,7 @@ impl<V: Version> Naive<V> {
             | Input::Committed { .. }
             | Input::Link { .. }
             | Input::ShardLost { .. }
+            | Input::Engine(_)
             | Input::Configured { .. }
             | Input::Tick
             | Input::Shutdown

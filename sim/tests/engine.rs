@@ -2,9 +2,10 @@
 //! happen, or of what tells states apart.
 
 use parlor_sim::engine::defects::EngineDefect;
+use parlor_sim::engine::nodes::{NodeCounts, run_nodes};
 use parlor_sim::engine::scope::{EngineBroken, EngineFound, replay_engine, search_engine};
 use parlor_sim::engine::world::{EngineAction, EngineGoal, EngineSetup};
-use parlor_sim::guarantees::Guarantee;
+use parlor_sim::guarantees::{Failure, Guarantee};
 use std::collections::BTreeSet;
 
 const CAP: usize = 1_000_000;
@@ -161,4 +162,33 @@ fn the_traces_of_the_defects_are_of_them_alone() {
 #[test]
 fn a_search_that_does_not_end_is_no_result() {
     assert!(search_engine(&EngineSetup::small(), 50, &mut |_| {}).is_err_and(|broken| broken.is_unfinished));
+}
+
+/// The steps of a random run, and the seeds.
+const STEPS: usize = 400;
+const SEEDS: u64 = 2000;
+
+/// Runs all seeds, or up to the first that finds something.
+fn nodes(defect: Option<EngineDefect>) -> Result<NodeCounts, (u64, Failure)> {
+    let mut all = NodeCounts::default();
+    for seed in 0..SEEDS {
+        all += run_nodes(seed, STEPS, defect).map_err(|failure| (seed, failure))?;
+    }
+    Ok(all)
+}
+
+#[test]
+fn nodes_that_follow_an_engine() {
+    let all = nodes(None).unwrap_or_else(|(seed, failure)| panic!("seed {seed}: {failure}"));
+    assert!(all.least() >= 500, "everything happens often enough: {all:?}");
+}
+
+#[test]
+fn nodes_show_the_defects_of_an_engine() {
+    use EngineDefect::*;
+    let found = [ReadBeforeSubscribe, TrimmedPageTakenAsWhole, GapWithoutLoss].map(|defect| {
+        let (_, failure) = nodes(Some(defect)).err()?;
+        Some(failure.guarantee)
+    });
+    assert_eq!(found, [Some(Guarantee::L1), Some(Guarantee::G5), Some(Guarantee::P1)]);
 }

@@ -227,18 +227,33 @@ impl HistoryTree {
         Ok(())
     }
 
+    /// A member is told that it may have missed something, and is none any longer.
+    ///
+    /// # Errors
+    /// The server has all that the member had not.
+    pub fn expelled(&mut self, client: usize) -> Result<(), Failure> {
+        self.is_lost(client, "to stay")?;
+        self.leaves(client);
+        Ok(())
+    }
+
     fn begins_anew(&mut self, client: usize, at: EntryName, what: &str) -> Result<(), Failure> {
-        let place = self.clients[client].at;
-        if place.is_some_and(|place| self.is_recoverable(place)) {
-            let expected = format_args!("client {client} {what}, as the server has what follows {}", self.named(place));
-            return Err(Failure::new(Guarantee::P1, expected, format_args!("it goes on at {at:?}")));
-        }
-        let begins = self.known(at)?;
+        self.is_lost(client, what)?;
+        let (place, begins) = (self.clients[client].at, self.known(at)?);
         if place.is_some_and(|place| begins <= place) {
             let expected = format_args!("client {client} to go on behind {}", self.named(place));
             return Err(Failure::new(Guarantee::G5, expected, format_args!("{at:?}")));
         }
         self.clients[client].at = Some(begins);
+        Ok(())
+    }
+
+    fn is_lost(&self, client: usize, what: &str) -> Result<(), Failure> {
+        let place = self.clients[client].at;
+        if place.is_some_and(|place| self.is_recoverable(place)) {
+            let expected = format_args!("client {client} {what}, as the server has what follows {}", self.named(place));
+            return Err(Failure::new(Guarantee::P1, expected, "it is told that it has missed something"));
+        }
         Ok(())
     }
 

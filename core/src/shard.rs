@@ -262,8 +262,8 @@ impl Shard {
         self.home.outgoing.shard
     }
 
-    /// Returns `true` when members of lost hubs, or users whose absence was over, have not left yet, or logs are not within
-    /// the configuration yet.
+    /// Returns `true` when members of lost hubs, or users whose absence was over, have not left yet, logs are not within the
+    /// configuration yet, or followers of an engine have not heard of its link.
     fn has_home_work(&self) -> bool {
         let is_behind = self.home.has_replica_work();
         self.absences_due.is_some() || self.home.has_lost_members() || self.home.is_unadjusted() || is_behind

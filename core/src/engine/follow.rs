@@ -12,7 +12,7 @@
 //! since it comes in one order with the publications. While the link is down, or the room is followed again, they wait, and
 //! everyone else is answered: they go on from the place of the follower, and nothing is delivered here that does not follow it.
 //!
-//! What the engine refuses is needed as before: members stay at their place, joins wait, and the home has the follower ask
+//! A refusal of the engine changes nothing: members stay at their place, joins wait, and the home has the follower ask
 //! again after a pause ([`RoomFollower::retry`]). Nobody is told of a gap for it, and no join is answered as if there had been
 //! an answer.
 //!

@@ -108,12 +108,12 @@ pub enum EngineEvent {
         /// The position of the publication. Without a place in the log its offset is 0, and its epoch means nothing.
         result: Result<LogPosition, EngineError>,
     },
-    /// What the log of a room that is followed had retained was removed.
+    /// The retained publications of a room that is followed were removed.
     Removed {
         /// The room.
         room: RoomName,
     },
-    /// What a log had retained was removed, or that is refused.
+    /// The retained publications of a log were removed, or that is refused.
     Forgotten {
         /// The number of the request.
         ticket: EngineTicket,

@@ -78,7 +78,7 @@ impl Home {
     pub(super) fn retain(&mut self, now: Instant, at: u32, publication: &Arc<Publication>, config: &Config) {
         let log = &mut self.logs[at as usize];
         if config.keeps_history(&log.name) {
-            // What a lowered limit leaves above it is dropped over several turns, not by whoever publishes next.
+            // The excess that a lowered limit leaves is dropped over several turns, not by whoever publishes next.
             let most = config.limits.history_bytes.max(self.charges.bytes());
             log.retain(now, Arc::clone(publication), config, &mut self.charges);
             self.update_fullness(at);

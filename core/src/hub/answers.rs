@@ -44,7 +44,7 @@ impl Hub {
         }
     }
 
-    /// What was asked of the home was not done.
+    /// Tells the asker that the home has not done it, or may not have.
     #[cold]
     pub(super) fn failed(&mut self, ticket: Ticket, error: &Error) {
         if let Some(asker) = self.complete(ticket) {

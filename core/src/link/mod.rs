@@ -173,7 +173,7 @@ pub(crate) enum HomeEvent {
     Publication { room: RoomName, publication: Arc<Publication> },
     /// The log of the room goes on at this position, and its members may have missed something.
     Restarted { room: RoomName, position: LogPosition },
-    /// What was asked, a publication or a page, was not done or is not known to be.
+    /// A publication, the page of a log or a removal was not done, or is not known to be.
     Failed { ticket: Ticket, error: Error },
     /// A publication was delivered to the link, before this event. `position` is `None` when no log numbers it.
     Published { ticket: Ticket, position: Option<LogPosition> },

@@ -1,4 +1,4 @@
-//! What hubs ask of rooms that follow an engine, and what the engine has to say.
+//! Requests of hubs about rooms that follow an engine, and the events of the engine.
 
 use super::copy::CopiedRoom;
 use super::state::{EngineAsker, OUT_OF_REACH, PAUSE, Replica, UNKNOWN, is_up_after};
@@ -294,7 +294,7 @@ impl Home {
         for (room, followed) in &replica.rooms {
             let follower = followed.follower.as_ref().expect("a turn ends with nothing undone");
             let is_kept = self.find(room).is_some() || follower.is_reading() || !followed.joins.is_empty();
-            assert!(is_kept, "G3: {room:?} is followed for somebody");
+            assert!(is_kept, "G3: {room:?} is followed without a copy or a join");
         }
     }
 }

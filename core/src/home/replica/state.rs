@@ -1,4 +1,4 @@
-//! What a home knows of the engine that its rooms follow.
+//! The state of a home whose rooms follow an engine.
 
 use super::waiting::{JoinsOfRoom, WaitingJoins};
 use crate::api::HistoryQuery;
@@ -20,7 +20,7 @@ pub(crate) const LINGER: Duration = Duration::from_secs(10);
 /// The pause before the engine is asked again for what it has refused.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a home knows of the engine that its rooms follow.
+/// The link to the engine, the followers of the rooms, and the requests without an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Replica {
     /// The number of times that a link has begun or ended: it is up while this is odd.

@@ -94,6 +94,7 @@ impl WaitingJoins {
         overdue.map(|(_, ticket)| ticket)
     }
 
+    /// Takes a join that is to be answered; `None` when it was already.
     pub fn take(&mut self, ticket: EngineTicket) -> Option<Joining> {
         let join = self.by_ticket.swap_remove(&ticket);
         while self.deadlines.front().is_some_and(|(_, ticket)| !self.by_ticket.contains_key(ticket)) {
